@@ -1,0 +1,3 @@
+//! The `skerry` binary: arguments to configuration to `server::boot`.
+
+fn main() {}

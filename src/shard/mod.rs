@@ -1,0 +1,1 @@
+//! See the crate documentation for what lives on this floor.
