@@ -1,1 +1,8 @@
-//! See the crate documentation for what lives on this floor.
+//! Floor 0: the clock, slots, numbers, patterns and limits that every other floor leans on.
+//!
+//! Nothing here knows keys, commands or sockets.
+
+pub mod clock;
+pub mod limits;
+pub mod number;
+pub mod slot;

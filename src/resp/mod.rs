@@ -1,1 +1,7 @@
-//! See the crate documentation for what lives on this floor.
+//! The wire protocol: requests in, replies out. Knows neither commands nor sockets.
+
+pub mod error;
+pub mod reply;
+pub mod request;
+
+pub use reply::Reply;

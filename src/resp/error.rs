@@ -1,0 +1,43 @@
+//! The error sentences that more than one command uses, each written once, in the wording of Redis 7.2.
+//!
+//! A sentence starts with its code (`ERR`, `WRONGTYPE`, …) and has neither the leading `-` nor the line end.
+
+/// A value of another type stands at the key.
+pub const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
+/// An option is unknown or stands where it may not.
+pub const SYNTAX: &str = "ERR syntax error";
+/// An argument or value is no canonical 64-bit integer.
+pub const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
+/// An argument or value is no float.
+pub const NOT_A_FLOAT: &str = "ERR value is not a valid float";
+/// The key must exist for this command.
+pub const NO_SUCH_KEY: &str = "ERR no such key";
+/// A database index outside of `databases`.
+pub const DB_INDEX_OUT_OF_RANGE: &str = "ERR DB index is out of range";
+/// The value would pass `proto-max-bulk-len`.
+pub const STRING_TOO_LONG: &str = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+/// The client has not authenticated.
+pub const NO_AUTH: &str = "NOAUTH Authentication required.";
+/// A write is refused because `maxmemory` is reached and nothing can be evicted.
+pub const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+/// EXEC after an error while queueing.
+pub const EXEC_ABORT: &str = "EXECABORT Transaction discarded because of previous errors.";
+/// Source and destination are one object.
+pub const SAME_OBJECT: &str = "ERR source and destination objects are the same";
+
+/// `ERR wrong number of arguments for '…' command`; a subcommand is named `client|list`.
+pub fn wrong_arity(full_name: &str) -> String {
+    format!("ERR wrong number of arguments for '{full_name}' command")
+}
+
+/// `ERR invalid expire time in '…' command`.
+pub fn invalid_expire(full_name: &str) -> String {
+    format!("ERR invalid expire time in '{full_name}' command")
+}
+
+/// The sentence for an unknown subcommand of `container`, with the name cut at 128 bytes as Redis does.
+pub fn unknown_subcommand(subcommand: &[u8], container: &[u8]) -> String {
+    let shown = String::from_utf8_lossy(&subcommand[..subcommand.len().min(128)]).into_owned();
+    let container = String::from_utf8_lossy(container).to_uppercase();
+    format!("ERR unknown subcommand '{shown}'. Try {container} HELP.")
+}
