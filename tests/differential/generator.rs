@@ -1,0 +1,273 @@
+//! Random commands from the grammar, with arguments chosen so that they meet: few keys, numbers at the edges
+//! of their types, and now and then a command that is wrong on purpose.
+
+use super::common::Random;
+use super::grammar::{COMMANDS, Part, parse};
+
+/// Few keys, so that commands meet: plain, of one slot, empty, binary, long.
+const KEYS: [&[u8]; 12] = [
+    b"a",
+    b"b",
+    b"c",
+    b"{t}1",
+    b"{t}2",
+    b"{t}3",
+    b"",
+    b"\x00\xff\r\n",
+    b"foo{}{bar}",
+    b"{}x",
+    b"key:7",
+    b"n",
+];
+const INTEGERS: [&str; 22] = [
+    "0",
+    "1",
+    "-1",
+    "2",
+    "7",
+    "10",
+    "63",
+    "64",
+    "100",
+    "255",
+    "256",
+    "-128",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "9223372036854775806",
+    "-9223372036854775809",
+    "+1",
+    " 1",
+    "01",
+    "1.0",
+    "",
+];
+const FLOATS: [&str; 24] = [
+    "0",
+    "1",
+    "-1",
+    "0.1",
+    "0.2",
+    "-0.1",
+    "1.5",
+    "3.0e3",
+    "1e17",
+    "1e18",
+    "1e-10",
+    "123456789.123456789",
+    "5e-324",
+    "1.7976931348623157e308",
+    "1e400",
+    "inf",
+    "-inf",
+    "nan",
+    "0x10",
+    " 1",
+    "1 ",
+    "abc",
+    "",
+    "17179869184.0000001",
+];
+const VALUES: [&[u8]; 20] = [
+    b"",
+    b"a",
+    b"abc",
+    b"hello world",
+    b"0",
+    b"1",
+    b"-1",
+    b"10",
+    b"3.14",
+    b"1e5",
+    b"-0",
+    b"007",
+    b" 12",
+    b"9223372036854775807",
+    b"-9223372036854775808",
+    b"\x00\x01\x80\xff",
+    b"ohmytext",
+    b"mynewtext",
+    b"a string of more than forty-four bytes, which is a raw one",
+    b"12345678901234567890",
+];
+const OFFSETS: [&str; 12] =
+    ["0", "1", "3", "7", "100", "300", "-1", "536870912", "9223372036854775807", "x", "5", "12"];
+const BITS: [&str; 13] =
+    ["0", "1", "7", "8", "9", "100", "1000", "2047", "-1", "4294967296", "9223372036854775807", "x", "33"];
+const FIELD_OFFSETS: [&str; 12] =
+    ["0", "1", "7", "8", "100", "#0", "#1", "#5", "-1", "#-1", "x", "4294967296"];
+const FIELD_TYPES: [&str; 14] =
+    ["u8", "i8", "u1", "u63", "i64", "u64", "i65", "u0", "i5", "u16", "x8", "u", "i32", "i1"];
+const INDEXES: [&str; 15] = [
+    "0",
+    "1",
+    "2",
+    "5",
+    "-1",
+    "-2",
+    "-5",
+    "100",
+    "-100",
+    "7",
+    "20",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "x",
+    "1.5",
+];
+const SMALL: [&str; 7] = ["1", "2", "5", "10", "0", "-1", "x"];
+const DATABASES: [&str; 8] = ["0", "1", "2", "0", "1", "-1", "16", "x"];
+const PATTERNS: [&[u8]; 10] =
+    [b"*", b"?", b"{t}*", b"[a-b]", b"[^a]", b"a\\*", b"*{*", b"\xff*", b"nosuch", b"[b-a]*"];
+const WORDS: [&str; 9] = ["nosuchcommand", "x", "a b", "default", "name", "set", "GETT", "", "bad\nname"];
+/// Long ago, and far enough ahead to be nobody's clock; shared, so that equal times are compared too.
+const UNIX_SECONDS: [&str; 8] =
+    ["1", "1000000000", "33177117420", "33177117421", "9999999999", "0", "-1", "9223372036854775807"];
+const UNIX_MS: [&str; 8] = [
+    "1",
+    "1000000000000",
+    "33177117420000",
+    "33177117420001",
+    "9999999999999",
+    "0",
+    "-1",
+    "9223372036854775807",
+];
+
+/// Makes the commands of a run.
+pub struct Generator {
+    random: Random,
+    forms: Vec<(u32, Vec<Part>)>,
+    total: u32,
+}
+
+impl Generator {
+    /// The same commands for the same stream.
+    pub fn new(random: Random) -> Self {
+        let forms: Vec<_> = COMMANDS.iter().map(|(weight, form)| (*weight, parse(form))).collect();
+        let total = forms.iter().map(|(weight, _)| weight).sum();
+        Self { random, forms, total }
+    }
+
+    /// The next command. Inside a transaction EXEC comes soon.
+    pub fn command(&mut self, in_transaction: bool) -> Vec<Vec<u8>> {
+        if in_transaction && self.random.one_in(5) {
+            return vec![b"EXEC".to_vec()];
+        }
+        let forms = std::mem::take(&mut self.forms);
+        let mut out = Vec::new();
+        let chosen = self.pick_form(&forms);
+        self.expand(&forms[chosen].1, &mut out);
+        self.forms = forms;
+        // COMMAND's subcommands count their arguments differently in 7.0 and 7.2.
+        if self.random.one_in(40) && out[0] != b"COMMAND" {
+            self.spoil(&mut out);
+        }
+        if self.random.one_in(20) {
+            out[0] = out[0].to_ascii_lowercase();
+        }
+        out
+    }
+
+    fn pick_form(&mut self, forms: &[(u32, Vec<Part>)]) -> usize {
+        let mut left = self.random.below(self.total as usize) as u32;
+        forms
+            .iter()
+            .position(|(weight, _)| {
+                let here = left < *weight;
+                left = left.saturating_sub(*weight);
+                here
+            })
+            .expect("weights add up to the total")
+    }
+
+    fn expand(&mut self, parts: &[Part], out: &mut Vec<Vec<u8>>) {
+        for part in parts {
+            match part {
+                Part::Literal(word) => out.push(word.as_bytes().to_vec()),
+                Part::Argument(kind) => {
+                    let argument = self.argument(kind);
+                    out.push(argument);
+                }
+                Part::Choice(choices) => {
+                    let chosen = self.random.below(choices.len());
+                    self.expand(&choices[chosen], out);
+                }
+                Part::Repeat(choices) => {
+                    for _ in 0..=self.random.below(4) {
+                        let chosen = self.random.below(choices.len());
+                        self.expand(&choices[chosen], out);
+                    }
+                }
+            }
+        }
+    }
+
+    fn argument(&mut self, kind: &str) -> Vec<u8> {
+        let random = &mut self.random;
+        let text = match kind {
+            "key" => return random.pick(&KEYS).to_vec(),
+            "pattern" => return random.pick(&PATTERNS).to_vec(),
+            "value" => return self.value(),
+            // Never so close to now that the test's own duration decides.
+            "seconds" if !random.one_in(5) => return random.between(1_000, 1_000_000).to_string().into(),
+            "ms" if !random.one_in(5) => return random.between(1_000_000, 1_000_000_000).to_string().into(),
+            "integer" if random.one_in(3) => return random.between(-1_000, 1_000).to_string().into(),
+            "seconds" | "ms" => {
+                random.pick(&["0", "-1", "-100", "9223372036854775807", "x", "1.5", "-9223372036854775808"])
+            }
+            "integer" => random.pick(&INTEGERS),
+            "float" => random.pick(&FLOATS),
+            "offset" => random.pick(&OFFSETS),
+            "bit" => random.pick(&BITS),
+            "fieldoffset" => random.pick(&FIELD_OFFSETS),
+            "type" => random.pick(&FIELD_TYPES),
+            "index" => random.pick(&INDEXES),
+            "small" => random.pick(&SMALL),
+            "database" => random.pick(&DATABASES),
+            "word" => random.pick(&WORDS),
+            "unix" => random.pick(&UNIX_SECONDS),
+            "unixms" => random.pick(&UNIX_MS),
+            "future" => random.pick(&UNIX_SECONDS[2..]),
+            "futurems" => random.pick(&UNIX_MS[2..]),
+            "kind" => random.pick(&["string", "STRING", "hash", "nosuch"]),
+            _ => panic!("the grammar names an unknown kind of argument: {kind}"),
+        };
+        text.as_bytes().to_vec()
+    }
+
+    fn value(&mut self) -> Vec<u8> {
+        match self.random.below(20) {
+            0 => {
+                let length = self.random.below(300);
+                self.random.bytes(length)
+            }
+            1 => self.random.between(-200, 20_000).to_string().into(),
+            _ => self.random.pick(&VALUES).to_vec(),
+        }
+    }
+
+    /// Makes a command wrong, probably: an argument too few or too many, twice, elsewhere, or of another kind.
+    fn spoil(&mut self, out: &mut Vec<Vec<u8>>) {
+        let position = self.random.below(out.len());
+        match self.random.below(6) {
+            0 => drop(out.pop().filter(|_| !out.is_empty())),
+            1 => out.push(self.random.pick(&["", "x", "NX", "EX", "1", "GET"]).as_bytes().to_vec()),
+            2 if position > 0 => drop(out.remove(position)),
+            3 if position > 0 => out.insert(position, out[position].clone()),
+            4 if position > 0 => {
+                out[position] = self.random.pick(&["", "x", "-1", "NX", "0"]).as_bytes().to_vec()
+            }
+            // Behind the value only: a value in the place of a time could be one that ends during the run.
+            _ if out.len() > 4 => {
+                let other = 3 + self.random.below(out.len() - 3);
+                out.swap(3, other);
+            }
+            _ => {}
+        }
+        if out.is_empty() {
+            out.push(b"PING".to_vec());
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Which commands the differential test sends: one line per form of a command, and how often each is
+//! taken. `$name` stands for a random argument of that kind, `( | )` for a choice, `+` for repetition.
+//! A new command needs a line here and nothing else.
+
+/// Weight and form of each command. Times that pass during a run would make replies depend on the moment,
+/// so `SET` takes none of the past either.
+pub const COMMANDS: &[(u32, &str)] = &[
+    // strings
+    (9, "SET $key $value"),
+    (
+        9,
+        "SET $key $value ( NX | XX | GET | NX GET | XX GET | ) ( EX $seconds | PX $ms | EXAT $future | PXAT $futurems | KEEPTTL | )",
+    ),
+    (6, "GET $key"),
+    (2, "GETDEL $key"),
+    (3, "GETEX $key ( EX $seconds | PX $ms | EXAT $unix | PXAT $unixms | PERSIST | )"),
+    (2, "GETSET $key $value"),
+    (3, "GETRANGE $key $index $index"),
+    (1, "SUBSTR $key $index $index"),
+    (3, "SETRANGE $key $offset $value"),
+    (4, "APPEND $key $value"),
+    (2, "STRLEN $key"),
+    (4, "INCR $key"),
+    (3, "DECR $key"),
+    (4, "INCRBY $key $integer"),
+    (3, "DECRBY $key $integer"),
+    (4, "INCRBYFLOAT $key $float"),
+    (3, "MGET ( $key )+"),
+    (3, "MSET ( $key $value )+"),
+    (3, "MSETNX ( $key $value )+"),
+    (2, "SETEX $key $seconds $value"),
+    (2, "PSETEX $key $ms $value"),
+    (2, "SETNX $key $value"),
+    (
+        3,
+        "LCS $key $key ( LEN | IDX | IDX WITHMATCHLEN | IDX MINMATCHLEN $small | IDX MINMATCHLEN $small WITHMATCHLEN | LEN IDX | )",
+    ),
+    // bitmaps
+    (4, "SETBIT $key $bit ( 0 | 1 )"),
+    (1, "SETBIT $key $bit $integer"),
+    (2, "GETBIT $key $bit"),
+    (3, "BITCOUNT $key ( $index $index ( BYTE | BIT | ) | )"),
+    (3, "BITPOS $key ( 0 | 1 ) ( $index ( $index ( BYTE | BIT | ) | ) | )"),
+    (3, "BITOP ( AND | OR | XOR ) $key ( $key )+"),
+    (1, "BITOP NOT $key $key"),
+    (
+        4,
+        "BITFIELD $key ( ( GET $type $fieldoffset | SET $type $fieldoffset $integer | INCRBY $type $fieldoffset $integer | OVERFLOW ( WRAP | SAT | FAIL ) ) )+",
+    ),
+    (2, "BITFIELD_RO $key ( GET $type $fieldoffset )+"),
+    // keys
+    (4, "DEL ( $key )+"),
+    (2, "UNLINK ( $key )+"),
+    (3, "EXISTS ( $key )+"),
+    (2, "TOUCH ( $key )+"),
+    (2, "TYPE $key"),
+    (1, "KEYS $pattern"),
+    (1, "RANDOMKEY"),
+    (4, "RENAME $key $key"),
+    (3, "RENAMENX $key $key"),
+    (2, "MOVE $key $database"),
+    (4, "COPY $key $key ( DB $database | ) ( REPLACE | )"),
+    (1, "SCAN 0 ( MATCH $pattern | ) ( COUNT $small | ) ( TYPE $kind | )"),
+    (3, "EXPIRE $key $seconds ( NX | XX | GT | LT | NX XX | XX GT | GT LT | )"),
+    (3, "PEXPIRE $key $ms ( NX | XX | GT | LT | XX LT | NX GT | )"),
+    (3, "EXPIREAT $key $unix ( NX | XX | GT | LT | )"),
+    (3, "PEXPIREAT $key $unixms ( NX | XX | GT | LT | )"),
+    (2, "TTL $key"),
+    (2, "PTTL $key"),
+    (2, "EXPIRETIME $key"),
+    (2, "PEXPIRETIME $key"),
+    (2, "PERSIST $key"),
+    (3, "OBJECT ENCODING $key"),
+    (1, "OBJECT ( FREQ | IDLETIME | REFCOUNT ) $key"),
+    // transactions
+    (4, "MULTI"),
+    (3, "EXEC"),
+    (1, "DISCARD"),
+    (4, "WATCH ( $key )+"),
+    (1, "UNWATCH"),
+    // connection and server
+    (1, "PING ( $value | )"),
+    (1, "ECHO $value"),
+    (2, "SELECT $database"),
+    (1, "SWAPDB $database $database"),
+    (2, "DBSIZE"),
+    (1, "FLUSHDB ( ASYNC | SYNC | )"),
+    (1, "FLUSHALL ( ASYNC | SYNC | )"),
+    (1, "TIME"),
+    (1, "RESET"),
+    (1, "HELLO ( 2 | 3 | 4 | x | ) "),
+    (1, "CLIENT ( ID | GETNAME | SETNAME $word )"),
+    (1, "CLIENT UNBLOCK 99999999 ( TIMEOUT | ERROR | )"),
+    (1, "CLIENT NO-EVICT ( on | off | x )"),
+    (1, "COMMAND GETKEYS ( SET k v | MSET a b c d | BITOP AND a b c | GET k | PING x | nosuch a )"),
+    (1, "COMMAND GETKEYSANDFLAGS ( SET k v | GET k | COPY a b | RENAME a b | DEL a b )"),
+    (1, "MEMORY USAGE $key"),
+    (1, "AUTH $word"),
+    (1, "AUTH $word $word"),
+    (1, "READONLY"),
+    (1, "$word ( $value )+"),
+];
+
+/// One part of a form.
+#[derive(Debug)]
+pub enum Part {
+    /// Stands as it is.
+    Literal(&'static str),
+    /// A random argument of a kind.
+    Argument(&'static str),
+    /// One of several sequences.
+    Choice(Vec<Vec<Part>>),
+    /// The choice, one to four times.
+    Repeat(Vec<Vec<Part>>),
+}
+
+/// Reads a form; fails the test when a bracket is missing.
+pub fn parse(form: &'static str) -> Vec<Part> {
+    let mut words = form.split_ascii_whitespace();
+    let (mut alternatives, end) = alternatives(&mut words);
+    assert!(end.is_none() && alternatives.len() == 1, "brackets in {form}");
+    alternatives.remove(0)
+}
+
+fn alternatives(words: &mut dyn Iterator<Item = &'static str>) -> (Vec<Vec<Part>>, Option<&'static str>) {
+    let mut all = vec![Vec::new()];
+    while let Some(word) = words.next() {
+        let part = match word {
+            "|" => {
+                all.push(Vec::new());
+                continue;
+            }
+            ")" | ")+" => return (all, Some(word)),
+            "(" => match alternatives(words) {
+                (choices, Some(")+")) => Part::Repeat(choices),
+                (choices, _) => Part::Choice(choices),
+            },
+            _ => word.strip_prefix('$').map_or(Part::Literal(word), Part::Argument),
+        };
+        all.last_mut().expect("never empty").push(part);
+    }
+    (all, None)
+}
