@@ -6,6 +6,7 @@
 
 mod buffers;
 mod doorbell;
+pub mod listener;
 mod ring;
 mod socket;
 
