@@ -5,8 +5,10 @@
 //! connections as clients see them. This floor moves bytes.
 
 mod buffers;
+pub mod cpu;
 mod doorbell;
 pub mod listener;
+pub mod probe;
 mod ring;
 mod socket;
 

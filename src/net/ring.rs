@@ -22,7 +22,7 @@ use super::buffers::{Buffer, GROUP, Pool};
 use super::doorbell::Doorbell;
 use super::socket::{Operation, Receiving, Socket, SocketId, Sockets, Token};
 
-/// Which operations a ring uses.
+/// Which operations a ring uses; [`probe`](super::probe) tells what the kernel can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IoMode {
     /// Multishot accept and receive, buffers picked by the kernel, task work without interrupts: Linux 6.0 and newer.
