@@ -10,7 +10,7 @@ use crate::slot::SlotSet;
 /// the next. With `--rate` the bursts leave on schedule whether or not replies came, and latency counts from the
 /// intended time.
 #[derive(Parser)]
-#[command(name = "skerry-load", version)]
+#[command(name = "skerry-load", version, args_override_self = true)]
 pub struct Args {
     /// Host of the server (or of any node of the cluster)
     #[arg(long, default_value = "127.0.0.1")]

@@ -1,0 +1,1 @@
+"""What bench/run consists of: servers, cases, the measuring of both, and the report."""
