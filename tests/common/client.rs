@@ -101,6 +101,13 @@ impl Client {
         }
     }
 
+    /// Sends bytes and waits for one reply; `None` when the server closes the connection instead.
+    pub fn try_receive_after(&mut self, bytes: &[u8]) -> Option<Reply> {
+        // A server that refuses a connection answers before it is asked.
+        let _ = self.try_send_raw(bytes);
+        self.try_receive().ok()
+    }
+
     /// Lets the next reads fail after so long with `WouldBlock`.
     pub fn set_read_limit(&mut self, limit: Duration) {
         self.stream.set_read_timeout(Some(limit)).expect("setting a time limit");
@@ -108,7 +115,14 @@ impl Client {
 
     /// Everything the server sends until it closes the connection.
     pub fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
-        while self.fill()? > 0 {}
+        loop {
+            match self.fill() {
+                Ok(0) => break,
+                // A server that closes with input unread resets the connection; what it sent still counts.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
+                other => other.map(drop)?,
+            }
+        }
         let rest = self.received.split_off(self.taken);
         self.received.clear();
         self.taken = 0;
