@@ -69,6 +69,11 @@ pub fn lookup(name: &[u8]) -> Option<(&'static Directive, &'static str)> {
     })
 }
 
+/// Whether a file or the command line may name it: a row, an alias, or one of those that only files know.
+pub(super) fn is_known(name: &[u8]) -> bool {
+    lookup(name).is_some() || FILE_ONLY.iter().any(|row| row.0.as_bytes().eq_ignore_ascii_case(name))
+}
+
 /// A Markdown table of all directives with their aliases, defaults and status, for the documentation.
 pub fn compatibility_table() -> String {
     let mut table = String::from("| directive | alias | default | here |\n| --- | --- | --- | --- |\n");

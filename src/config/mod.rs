@@ -3,6 +3,8 @@
 //!
 //! Pure data: nothing here acts on a value. CONFIG SET answers which directives changed, and the server applies
 //! the effects. A `Config` is immutable once shared: a change makes a changed clone.
+//!
+//! `cli` turns arguments into [`Sources`], `load` reads those, `rewrite` writes a file for CONFIG REWRITE.
 
 use std::fmt;
 use std::ops::Deref;
@@ -10,7 +12,10 @@ use std::ops::Deref;
 use crate::base::glob;
 
 mod choice;
+pub mod cli;
 mod directive;
+mod load;
+mod rewrite;
 mod settings;
 mod table;
 mod value;
@@ -21,6 +26,7 @@ pub use choice::{
     MaxmemoryPolicy, PipelineOrder, ProtectedAction, SanitizeDumpPayload, ShutdownFlags,
 };
 pub use directive::{Directive, Flags, Status, compatibility_table, lookup};
+pub use load::{ConfigError, Declaration, Declarations, Line, Sources};
 pub use settings::Settings;
 pub use table::DIRECTIVES;
 pub use value::{ClientClass, Kind, Notation, OutputBufferLimit, Primary, SavePoint, Value};
@@ -32,6 +38,7 @@ pub struct Config {
     settings: Settings,
     /// By position in [`DIRECTIVES`].
     values: Vec<Value>,
+    declarations: Declarations,
 }
 
 /// Who asks for a CONFIG SET, and when.
@@ -98,13 +105,19 @@ impl Deref for Config {
 impl Default for Config {
     /// Every directive at its default; `dir` is the directory that the process runs in.
     fn default() -> Config {
-        Config::from_values(DIRECTIVES.iter().map(Directive::default_value).collect())
+        let values = DIRECTIVES.iter().map(Directive::default_value).collect();
+        Config::from_parts(values, Declarations::default())
     }
 }
 
 impl Config {
-    fn from_values(values: Vec<Value>) -> Config {
-        Config { settings: Settings::read(&values), values }
+    fn from_parts(values: Vec<Value>, declarations: Declarations) -> Config {
+        Config { settings: Settings::read(&values), values, declarations }
+    }
+
+    /// What only a file or the command line can say: renamed commands, users, modules, and the file's own path.
+    pub fn declarations(&self) -> &Declarations {
+        &self.declarations
     }
 
     /// What CONFIG GET answers: name and value of each directive that a pattern finds, each name once. A name
@@ -210,7 +223,7 @@ impl Config {
     }
 
     fn with_values(&self, values: Vec<Value>) -> Config {
-        Config { settings: Settings::read(&values), values }
+        Config::from_parts(values, self.declarations.clone())
     }
 
     fn format(&self, row: &Directive) -> Vec<u8> {
@@ -224,5 +237,7 @@ fn index_of(row: &Directive) -> usize {
     found.unwrap_or_else(|_| unreachable!("{} is a row of the table", row.name))
 }
 
+#[cfg(test)]
+mod load_test;
 #[cfg(test)]
 mod mod_test;

@@ -34,6 +34,10 @@ pub(super) const FILE_ONLY: &[(&str, Status)] = &[
     ("user", Status::Later),
 ];
 
+/// Directives of earlier Redis versions: with exactly one argument they are skipped.
+pub(super) const RETIRED: &[&str] =
+    &["list-max-ziplist-entries", "list-max-ziplist-value", "lua-replicate-commands"];
+
 /// All directives, sorted by name in byte order.
 pub static DIRECTIVES: &[Directive] = &[
     choice("acl-pubsub-default", "resetchannels", AclPubsubDefault::NAMES).later(),

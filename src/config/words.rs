@@ -142,7 +142,6 @@ fn parse_digits(digits: &[u8], radix: u32) -> Option<i128> {
 }
 
 /// The shortest exact notation of a size: `64mb`, `1gb`, `3000`.
-#[cfg(test)]
 pub(super) fn format_memory(bytes: i128) -> String {
     for (unit, suffix) in [(1 << 30, "gb"), (1 << 20, "mb"), (1 << 10, "kb")] {
         if bytes != 0 && bytes % unit == 0 {
