@@ -1,0 +1,187 @@
+//! One database of one shard: the table of its entries and the index of their deadlines.
+//!
+//! Every change of an entry's presence or deadline goes through here, so that the counts and
+//! the index stay true. No clock: who needs the time passes `now_ms`, Unix milliseconds. Whether an expired entry
+//! is still to be seen is decided above; here it is an entry like any other until it is removed.
+
+use ahash::RandomState;
+
+use super::entry::Entry;
+use super::expire::ExpireIndex;
+use super::table::{EntryMut, EntryRef, Table};
+
+/// An expired entry that may not be removed yet is looked at again after this time.
+const RETRY_MS: i64 = 100;
+
+/// Of so many entries at least one must have a deadline for a sample of those to be taken from the table.
+const DEADLINE_SHARE: usize = 4;
+
+/// Entries by key, with their deadlines. See the module's documentation.
+pub struct Database {
+    table: Table,
+    expires: ExpireIndex,
+}
+
+impl Database {
+    /// An empty database; all databases of the process share one hasher.
+    pub fn new(hasher: RandomState) -> Database {
+        Database { table: Table::new(hasher), expires: ExpireIndex::default() }
+    }
+
+    /// The table, for what only reads: scanning, sampling, prefetching.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The hash of a key, for the methods that take one.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        self.table.hash(key)
+    }
+
+    /// The entry of a key.
+    #[inline]
+    pub fn find(&self, hash: u64, key: &[u8]) -> Option<EntryRef<'_>> {
+        self.table.find(hash, key)
+    }
+
+    /// The entry of a key, for change of everything but its key and deadline.
+    #[inline]
+    pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<EntryMut<'_>> {
+        self.table.find_mut(hash, key)
+    }
+
+    /// Adds an entry whose key is absent.
+    pub fn insert(&mut self, hash: u64, entry: Entry, now_ms: i64) {
+        if let Some(at_ms) = entry.expire_at() {
+            self.expires.register(hash, at_ms, now_ms);
+        }
+        self.table.insert(hash, entry);
+    }
+
+    /// Adds an entry in the place of the one with its key, and returns that.
+    pub fn replace(&mut self, hash: u64, entry: Entry, now_ms: i64) -> Option<Entry> {
+        let Some(mut present) = self.table.find_mut(hash, entry.key()) else {
+            self.insert(hash, entry, now_ms);
+            return None;
+        };
+        let expire = entry.expire_at();
+        let old = std::mem::replace(&mut *present, entry);
+        drop(present);
+        self.note_deadline(hash, old.expire_at(), expire, now_ms);
+        Some(old)
+    }
+
+    /// Takes the entry of a key out.
+    pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
+        self.table.remove(hash, key)
+    }
+
+    /// Sets or removes a key's deadline; `false` if the key is absent.
+    pub fn set_expire(&mut self, hash: u64, key: &[u8], expire: Option<i64>, now_ms: i64) -> bool {
+        let Some(mut entry) = self.table.find_mut(hash, key) else { return false };
+        let old = entry.expire_at();
+        entry.set_expire(expire);
+        drop(entry);
+        self.note_deadline(hash, old, expire, now_ms);
+        true
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Number of entries that have a deadline.
+    pub fn expires_len(&self) -> usize {
+        self.table.deadlines()
+    }
+
+    /// Bytes of everything: entries, table, index.
+    pub fn memory_usage(&self) -> usize {
+        self.table.entry_bytes() + self.table.memory_usage() + self.expires.memory_usage()
+    }
+
+    /// The time after which [`Database::expire_next`] finds something to do.
+    pub fn next_expire(&self) -> Option<i64> {
+        self.expires.earliest()
+    }
+
+    /// Removes and returns one expired entry. Each registration looked at costs one of `budget`; `None` when that
+    /// is used up or nothing more is due. An entry that `may_remove` refuses stays and is asked about
+    /// again a little later.
+    pub fn expire_next(
+        &mut self,
+        now_ms: i64,
+        budget: &mut usize,
+        mut may_remove: impl FnMut(&Entry) -> bool,
+    ) -> Option<Entry> {
+        while *budget > 0 {
+            *budget -= 1;
+            let hash = self.expires.pop_due(now_ms)?;
+            let table = &self.table;
+            let is_it = |entry: &Entry| entry.has_deadline() && table.hash(entry.key()) == hash;
+            let Some(entry) = table.find_by_hash(hash, is_it) else { continue };
+            let Some(at_ms) = entry.expire_at() else { continue };
+            if !entry.is_expired(now_ms) {
+                self.expires.register(hash, at_ms, now_ms);
+            } else if !may_remove(&entry) {
+                self.expires.register(hash, now_ms.saturating_add(RETRY_MS), now_ms);
+            } else {
+                let key = entry.key().as_ptr();
+                return self.table.remove_by_hash(hash, |entry| entry.key().as_ptr() == key);
+            }
+        }
+        None
+    }
+
+    /// Visits up to `count` entries for eviction to choose from, or, with `only_deadlines`, of those
+    /// that have one. May visit fewer, or one twice, where deadlines are rare.
+    pub fn sample_for_eviction(
+        &self,
+        only_deadlines: bool,
+        random: u64,
+        count: usize,
+        mut visit: impl FnMut(&Entry),
+    ) {
+        if !only_deadlines {
+            return self.table.sample(random, count, visit);
+        }
+        if self.expires_len() * DEADLINE_SHARE >= self.len() {
+            let mut visit_it = |entry: &Entry| {
+                if entry.has_deadline() {
+                    visit(entry)
+                }
+            };
+            return self.table.sample(random, count * DEADLINE_SHARE, &mut visit_it);
+        }
+        for turn in 0..count as u64 {
+            let Some(hash) = self.expires.random(random.rotate_left(7 * turn as u32) ^ turn) else { return };
+            if let Some(entry) = self.table.find_by_hash(hash, Entry::has_deadline) {
+                visit(&entry);
+            }
+        }
+    }
+
+    /// Takes entries out of a database that is to be emptied, in slices: see [`Table::drain_some`].
+    pub fn drain_some(&mut self, cursor: u64, budget: usize, take: impl FnMut(Entry)) -> u64 {
+        self.table.drain_some(cursor, budget, take)
+    }
+
+    /// Registers a deadline that is earlier than what the index knows of.
+    fn note_deadline(&mut self, hash: u64, old: Option<i64>, new: Option<i64>, now_ms: i64) {
+        let Some(at_ms) = new else { return };
+        if old.is_none_or(|old_ms| at_ms < old_ms) {
+            self.expires.register(hash, at_ms, now_ms);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "database_test.rs"]
+mod database_test;
