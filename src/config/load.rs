@@ -103,10 +103,14 @@ impl Config {
         let mut text = Vec::new();
         let mut loader = Loader::default();
         if let Some(file) = &sources.file {
-            text = read_file(file)?;
-            loader.declarations.file = Some(std::path::absolute(file).unwrap_or_else(|_| file.clone()));
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            text = read_file(&file)?;
+            loader.declarations.file = Some(file);
         }
         if sources.standard_input {
+            if !text.is_empty() && !text.ends_with(b"\n") {
+                text.push(b'\n');
+            }
             io::stdin().read_to_end(&mut text).map_err(|error| unreadable("-".as_ref(), &error))?;
         }
         text.push(b'\n');

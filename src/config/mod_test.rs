@@ -1,5 +1,7 @@
 //! Tests of the table, of typed settings, and of CONFIG GET and SET.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn get(config: &Config, name: &str) -> String {
@@ -153,6 +155,7 @@ fn set_is_atomic_and_names_the_culprit() {
             "Invalid latency-tracking-info-percentiles parameters",
         ),
         (&[("proc-title-template", "{nope}")], "template format is invalid or contains unknown variables"),
+        (&[("proc-title-template", " {title}")], "template format is invalid or contains unknown variables"),
         (&[("cluster-announce-hostname", "a_b")], "Hostnames may only contain alphanumeric characters"),
     ];
     for (pairs, reason) in cases {
@@ -199,6 +202,8 @@ fn values_of_several_words() {
     assert_eq!(set("latency-tracking-info-percentiles", "0.5 100"), "0.5 100");
     assert_eq!(set("maxmemory-clients", "5%"), "5%");
     assert_eq!(set("hz", "1000"), "500");
+    assert_eq!(set("repl-backlog-size", "1"), "16384");
+    assert_eq!(set("proc-title-template", "{{ {title} {port}"), "{{ {title} {port}");
     assert_eq!(set("oom-score-adj", "relative"), "yes");
     let limits = set("client-output-buffer-limit", "replica 1mb 1kb 5");
     assert_eq!(limits, "normal 0 0 0 slave 1048576 1024 5 pubsub 33554432 8388608 60");
@@ -212,4 +217,38 @@ fn every_directive_is_documented() {
     assert!(table.contains("| `maxmemory` |  | `0` | active |"));
     assert!(table.contains("| `rename-command` |  |  | active |"));
     assert_eq!(table.lines().count(), 2 + DIRECTIVES.len() + table::FILE_ONLY.len());
+}
+
+/// Values that kinds take, and bytes that none expects.
+fn any_value() -> impl Strategy<Value = Vec<u8>> {
+    let plausible =
+        "(yes|no|-?[0-9]{1,20}|[0-9]{1,3}(kb|m|gb|%)|save|now|normal|pubsub|KEA| |99\\.5|\\{port\\}|\"){1,6}";
+    prop_oneof![plausible.prop_map(String::into_bytes), proptest::collection::vec(any::<u8>(), 0..20)]
+}
+
+proptest! {
+    /// Whatever is given, it is refused, or it is answered so that it can be given again.
+    #[test]
+    fn any_value_is_refused_or_kept(index in 0..DIRECTIVES.len(), text in any_value()) {
+        let row = &DIRECTIVES[index];
+        if let Ok(config) = Config::default().with(row.name, &text) {
+            let answer = config.get(&[row.name])[0].1.clone();
+            if row.name != "replicaof" || !answer.is_empty() {
+                let again = config.with(row.name, &answer).map_err(TestCaseError::fail)?;
+                prop_assert_eq!(&again.get(&[row.name])[0].1, &answer);
+            }
+        }
+    }
+
+    /// No text stops the reader otherwise than by an error. (The log file would be created, so it is left out.)
+    #[test]
+    fn any_text_reads_or_is_refused(index in 0..DIRECTIVES.len(), text in any_value()) {
+        let row = &DIRECTIVES[index];
+        if row.name != "logfile" && !text.windows(7).any(|window| window.eq_ignore_ascii_case(b"logfile")) {
+            let line = [row.name.as_bytes(), b" ", &text].concat();
+            if let Ok(config) = Config::parse(&line) {
+                config.rewrite(&line, None, true);
+            }
+        }
+    }
 }

@@ -23,6 +23,8 @@ const U64_MAX: i128 = u64::MAX as i128;
 const MB: i128 = 1 << 20;
 /// Shards of one process; more than any machine has cores.
 const SHARDS_MAX: i128 = 1024;
+/// Bytes to which a smaller `repl-backlog-size` is brought.
+const BACKLOG_BYTES_MIN: i128 = 16 << 10;
 /// Bytes of a host name, with the zero that ends it in C.
 const HOST_NAME_BYTES: usize = 256;
 
@@ -163,7 +165,7 @@ pub static DIRECTIVES: &[Directive] = &[
     yes_no("rdb-save-incremental-fsync", "yes").meaningless(),
     yes_no("rdbchecksum", "yes").immutable().later(),
     yes_no("rdbcompression", "yes").later(),
-    memory("repl-backlog-size", "64mb", 1, I64_MAX).later(),
+    memory("repl-backlog-size", "64mb", 1, I64_MAX).clamped(BACKLOG_BYTES_MIN, I64_MAX).later(),
     integer("repl-backlog-ttl", "3600", 0, I64_MAX).later(),
     yes_no("repl-disable-tcp-nodelay", "no").later(),
     choice("repl-diskless-load", "disabled", DisklessLoad::NAMES).denied_while_loading().later(),
@@ -279,23 +281,29 @@ fn check_node_name(name: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// `{{` is a brace, `{name}` one of seven variables; nothing else may follow a brace. What is left must not be empty.
+/// `{{` is a brace, `{name}` one of seven variables; nothing else may follow a brace. Something must be left when
+/// the variables that can be empty are.
 fn check_title(template: &[u8]) -> Result<(), &'static str> {
     const REFUSAL: &str = "template format is invalid or contains unknown variables";
-    const VARIABLES: [&[u8]; 7] =
-        [b"title", b"listen-addr", b"server-mode", b"config-file", b"port", b"tls-port", b"unixsocket"];
+    const FULL: [&[u8]; 4] = [b"listen-addr", b"config-file", b"port", b"tls-port"];
+    const PERHAPS_EMPTY: [&[u8]; 3] = [b"title", b"server-mode", b"unixsocket"];
+    let mut shows_something = false;
     let mut rest = template;
     while let Some(brace) = rest.iter().position(|&byte| byte == b'{') {
+        shows_something |= !rest[..brace].trim_ascii().is_empty();
         rest = &rest[brace + 1..];
         if let Some(after) = rest.strip_prefix(b"{") {
+            shows_something = true;
             rest = after;
             continue;
         }
         let end = rest.iter().position(|&byte| byte == b'}').ok_or(REFUSAL)?;
-        if !VARIABLES.contains(&&rest[..end]) {
+        if FULL.contains(&&rest[..end]) {
+            shows_something = true;
+        } else if !PERHAPS_EMPTY.contains(&&rest[..end]) {
             return Err(REFUSAL);
         }
         rest = &rest[end + 1..];
     }
-    if template.is_empty() { Err(REFUSAL) } else { Ok(()) }
+    if shows_something || !rest.trim_ascii().is_empty() { Ok(()) } else { Err(REFUSAL) }
 }

@@ -382,7 +382,8 @@ fn parse_replicaof(words: &[&[u8]]) -> Result<Value, String> {
 fn parse_percentiles(words: &[&[u8]]) -> Result<Value, String> {
     let words = if is_empty(words) { &[] } else { words };
     let percentile = |word: &&[u8]| {
-        let number = number::parse_f64(word).filter(|number| !number.is_nan());
+        // No number has other letters, and the reader of numbers takes none.
+        let number = word.is_ascii().then(|| number::parse_f64(word)).flatten();
         let number = number.ok_or("Invalid latency-tracking-info-percentiles parameters")?;
         if !(0.0..=100.0).contains(&number) {
             return Err("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]");
