@@ -40,8 +40,8 @@ pub fn parse_f64(bytes: &[u8]) -> Option<f64> {
     }
     let text = std::str::from_utf8(bytes).ok()?;
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if unsigned.len() > 2 && unsigned[..2].eq_ignore_ascii_case("0x") {
-        return parse_hex_f64(text.starts_with('-'), &unsigned[2..]);
+    if let Some(digits) = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X")) {
+        return parse_hex_f64(text.starts_with('-'), digits);
     }
     let value: f64 = text.parse().ok()?;
     let overflowed = value.is_infinite() && !unsigned.to_ascii_lowercase().starts_with("inf");
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(parse_f64(b"3.5e2"), Some(350.0));
         assert_eq!(parse_f64(b"-inf"), Some(f64::NEG_INFINITY));
         assert_eq!(parse_f64(b"0x10"), Some(16.0));
-        for text in ["", " 1", "1 ", "nan", "1e999", "abc"] {
+        for text in ["", " 1", "1 ", "nan", "1e999", "abc", "\0\u{80}", "0x\u{e9}"] {
             assert_eq!(parse_f64(text.as_bytes()), None, "{text}");
         }
         assert_eq!(format_f64(3.0), "3");

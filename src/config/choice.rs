@@ -228,6 +228,28 @@ pub(super) const TLS_AUTH_CLIENTS: Names = &[("no", 0), ("yes", 1), ("optional",
 pub(super) const OOM_SCORE_ADJ: Names = &[("no", 0), ("yes", 1), ("relative", 1), ("absolute", 2)];
 pub(super) const PROPAGATION_ERRORS: Names = &[("ignore", 0), ("panic", 1), ("panic-on-replicas", 2)];
 
+impl MaxmemoryPolicy {
+    /// Whether only keys with an expiry are evicted.
+    pub fn is_volatile(self) -> bool {
+        matches!(self, Self::VolatileLru | Self::VolatileLfu | Self::VolatileRandom | Self::VolatileTtl)
+    }
+
+    /// Whether the least frequently used key goes.
+    pub fn is_lfu(self) -> bool {
+        matches!(self, Self::VolatileLfu | Self::AllkeysLfu)
+    }
+
+    /// Whether the least recently used key goes.
+    pub fn is_lru(self) -> bool {
+        matches!(self, Self::VolatileLru | Self::AllkeysLru)
+    }
+
+    /// Whether chance decides.
+    pub fn is_random(self) -> bool {
+        matches!(self, Self::VolatileRandom | Self::AllkeysRandom)
+    }
+}
+
 /// Letters of [`KeyspaceEvents`] in the order in which they are answered: first those of `A`.
 const EVENT_LETTERS: [(u8, KeyspaceEvents); 14] = [
     (b'g', KeyspaceEvents::GENERIC),

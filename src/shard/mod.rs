@@ -1,1 +1,32 @@
-//! See the crate documentation for what lives on this floor.
+//! Floor 5: one shard's state machine: the token, locks, transactions over several shards, the order of effects.
+//!
+//! Everything here is driven from outside, step by step, without a runtime, which is how the simulation drives it
+//! under seeds. Who calls whom: the server's loop and the simulation call [`home::Home`] (a client's side) and
+//! [`owner::Shard`] (a key's side); both meet through [`cell::Shards`] (tokens and inboxes) only.
+
+pub mod cell;
+pub mod home;
+pub mod locks;
+pub mod message;
+pub mod owner;
+pub mod route;
+pub mod stream;
+pub mod transaction;
+
+#[cfg(test)]
+mod simulation_test;
+
+use crate::base::clock::UnixMillis;
+use crate::config::Config;
+use crate::state::Server;
+
+/// What a step needs to know of the world: the clock, the configuration and the process-wide registers.
+#[derive(Clone, Copy)]
+pub struct Env<'a> {
+    /// Wall clock of this step.
+    pub now: UnixMillis,
+    /// Configuration of this step.
+    pub config: &'a Config,
+    /// What all shards share.
+    pub server: &'a Server,
+}

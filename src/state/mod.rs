@@ -1,1 +1,185 @@
-//! See the crate documentation for what lives on this floor.
+//! Process-wide registers that all shards share: configuration, statistics, clients' numbers, pauses.
+//!
+//! Counters are written by one shard each and read by whoever asks; what is behind a mutex is touched on rare paths
+//! only. No key and no value is here.
+
+pub mod commands;
+pub mod counters;
+pub mod errors;
+pub mod histogram;
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_utils::CachePadded;
+
+use crate::base::clock::{Monotonic, UnixMillis, unix_millis};
+use crate::base::slot::SlotMap;
+use crate::config::Config;
+use commands::Commands;
+use counters::ShardCounters;
+use errors::Errors;
+
+/// The configuration of the process: replaced whole by CONFIG SET, cached by every shard.
+#[derive(Debug)]
+pub struct ConfigCell {
+    current: Mutex<Arc<Config>>,
+    version: AtomicU64,
+}
+
+impl ConfigCell {
+    /// A cell that holds `config`.
+    pub fn new(config: Config) -> Self {
+        Self { current: Mutex::new(Arc::new(config)), version: AtomicU64::new(1) }
+    }
+
+    /// The configuration now. Takes a mutex: shards call it when [`ConfigCell::version`] has moved.
+    pub fn load(&self) -> Arc<Config> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes with every replacement.
+    #[inline]
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Replaces the configuration by what `change` makes of it, unless that fails; changes follow one another.
+    pub fn change<R, E>(&self, change: impl FnOnce(&Config) -> Result<(Config, R), E>) -> Result<R, E> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let (config, result) = change(&current)?;
+        *current = Arc::new(config);
+        self.version.fetch_add(1, Ordering::Release);
+        Ok(result)
+    }
+}
+
+/// CLIENT PAUSE, as every shard reads it before it lets a command pass.
+#[derive(Debug, Default)]
+pub struct Pause {
+    until: AtomicI64,
+    writes_only: AtomicBool,
+}
+
+impl Pause {
+    /// Pauses until then. A pause of everything is not weakened by one of writes while it lasts.
+    pub fn set(&self, until: UnixMillis, writes_only: bool, now: UnixMillis) {
+        let running = self.until.load(Ordering::Relaxed) > now;
+        let weaker = running && !self.writes_only.load(Ordering::Relaxed) && writes_only;
+        self.writes_only.store(writes_only && !weaker, Ordering::Relaxed);
+        let longest = if running { self.until.load(Ordering::Relaxed).max(until) } else { until };
+        self.until.store(longest, Ordering::Release);
+    }
+
+    /// Ends the pause.
+    pub fn clear(&self) {
+        self.until.store(0, Ordering::Release);
+    }
+
+    /// Whether commands pause now: writes, or all.
+    #[inline]
+    pub fn holds(&self, now: UnixMillis, is_write: bool) -> bool {
+        let until = self.until.load(Ordering::Acquire);
+        until != 0 && until > now && (is_write || !self.writes_only.load(Ordering::Relaxed))
+    }
+
+    /// End of the pause and whether it holds writes only, while it lasts.
+    pub fn current(&self, now: UnixMillis) -> Option<(UnixMillis, bool)> {
+        let until = self.until.load(Ordering::Acquire);
+        (until > now).then(|| (until, self.writes_only.load(Ordering::Relaxed)))
+    }
+}
+
+/// What all shards share.
+#[derive(Debug)]
+pub struct Server {
+    /// Configuration.
+    pub config: ConfigCell,
+    /// Which shard owns which slot.
+    pub slots: SlotMap,
+    /// One register of counters per shard.
+    pub shards: Box<[CachePadded<ShardCounters>]>,
+    /// One register per shard and row of the command table.
+    pub commands: Commands,
+    /// Error replies by their code.
+    pub errors: Errors,
+    /// 40 hexadecimal digits drawn at start.
+    pub run_id: String,
+    /// Wall clock at start.
+    pub started_at: UnixMillis,
+    /// Monotonic clock at start.
+    pub started: Monotonic,
+    /// Port that normal clients connect to, 0 when none.
+    pub port: u16,
+    /// Path of the executable.
+    pub executable: String,
+    /// Path of the configuration file, empty without one.
+    pub config_file: String,
+    /// CLIENT PAUSE.
+    pub pause: Pause,
+    /// Last number given to a client.
+    pub last_client_id: AtomicU64,
+    /// Connections that MONITOR.
+    pub monitors: AtomicUsize,
+    /// Connections that take the stream of effects; while it is zero none are made.
+    pub effect_listeners: AtomicUsize,
+    /// Whether expired keys are removed in the background (DEBUG SET-ACTIVE-EXPIRE).
+    pub active_expire: AtomicBool,
+    /// Whether the process is shutting down.
+    pub stopping: AtomicBool,
+}
+
+impl Server {
+    /// Registers for a process that starts now with `config`, its slots spread over `shards` shards. `command_names`
+    /// are those of the rows of the command table, in order.
+    pub fn new(config: Config, shards: usize, run_id: String, command_names: Vec<&'static str>) -> Self {
+        let slots = SlotMap::new(shards, config.zero_share);
+        Self {
+            slots,
+            shards: (0..shards).map(|_| CachePadded::new(ShardCounters::new())).collect(),
+            commands: Commands::new(shards, command_names, config.latency_tracking),
+            errors: Errors::new(shards),
+            run_id,
+            started_at: unix_millis(),
+            started: Monotonic::now(),
+            port: config.port,
+            executable: String::new(),
+            config_file: String::new(),
+            pause: Pause::default(),
+            last_client_id: AtomicU64::new(0),
+            monitors: AtomicUsize::new(0),
+            effect_listeners: AtomicUsize::new(0),
+            active_expire: AtomicBool::new(true),
+            stopping: AtomicBool::new(false),
+            config: ConfigCell::new(config),
+        }
+    }
+
+    /// A number for a new client.
+    pub fn next_client_id(&self) -> u64 {
+        self.last_client_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Bytes allocated by all shards.
+    pub fn used_memory(&self) -> u64 {
+        let sum: i64 = self.shards.iter().map(|shard| shard.allocated_bytes.get() as i64).sum();
+        sum.max(0) as u64
+    }
+
+    /// Bytes above `maxmemory`, not counting what waits to be freed; zero without a limit.
+    pub fn memory_excess(&self, maxmemory: u64) -> u64 {
+        if maxmemory == 0 {
+            return 0;
+        }
+        let lazy: u64 = self.shards.iter().map(|shard| shard.lazy_bytes.get()).sum();
+        self.used_memory().saturating_sub(lazy).saturating_sub(maxmemory)
+    }
+
+    /// Whether a shard other than `shard` has keys that could be evicted.
+    pub fn others_can_evict(&self, shard: usize, only_volatile: bool) -> bool {
+        self.shards.iter().enumerate().any(|(index, counters)| {
+            let keys = if only_volatile { &counters.keys_with_expire } else { &counters.keys };
+            index != shard && keys.get() > 0
+        })
+    }
+}

@@ -2,13 +2,18 @@
 //!
 //! From the bottom up: [`value`] (what does not fit an entry), [`entry`] (a key with its value and deadline),
 //! [`table`] (entries by key), [`expire`] (which deadlines come next), [`database`] (all of it behind one
-//! door). No clock, no commands and no other shard in here.
+//! door), [`graveyard`] (what is to be freed), [`evict`] (what goes when memory is short), [`keyspace`] (all
+//! databases of a shard). No clock, no commands and no other shard in here.
 
+pub mod access;
 mod bucket;
 pub mod database;
 mod directory;
 pub mod entry;
+pub mod evict;
 pub mod expire;
+pub mod graveyard;
+pub mod keyspace;
 mod prefetch;
 mod segment;
 pub mod size_class;

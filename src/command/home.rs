@@ -1,0 +1,130 @@
+//! What handlers of [`super::Run::Home`] work with, and what they can ask of the floors above.
+
+use std::sync::Arc;
+
+use rand::rngs::SmallRng;
+
+use super::session::Session;
+use crate::base::clock::UnixMillis;
+use crate::base::slot::ShardId;
+use crate::config::Config;
+use crate::resp::Reply;
+use crate::state::Server;
+
+/// The client's session, the process-wide registers and the reply.
+pub struct HomeContext<'a> {
+    /// The client.
+    pub session: &'a mut Session,
+    /// What all shards share.
+    pub server: &'a Server,
+    /// The configuration as of this tick.
+    pub config: &'a Arc<Config>,
+    /// The home shard.
+    pub shard: ShardId,
+    /// Wall clock of this tick.
+    pub now: UnixMillis,
+    /// Source of chance.
+    pub rng: &'a mut SmallRng,
+    /// Where the reply goes.
+    pub reply: Reply<'a>,
+}
+
+/// What happens after a handler on the home shard.
+#[derive(Debug)]
+pub enum Then {
+    /// Nothing: the reply is written.
+    Done,
+    /// The connection ends once the reply is sent.
+    Close,
+    /// EXEC: the queued transaction runs and replies.
+    Exec,
+    /// The floor above does something and replies.
+    Ask(Ask),
+}
+
+/// Something that needs connections, other shards or the process; the server floor does it and replies.
+#[derive(Debug)]
+pub enum Ask {
+    /// CLIENT LIST: one line per client that passes the filter, over all shards.
+    ClientList(ClientFilter),
+    /// CLIENT INFO: the line of this client.
+    ClientInfo,
+    /// CLIENT KILL with filters: kills and replies with their number. In the old form (`old_form`) it replies OK or
+    /// `ERR No such client`.
+    ClientKill {
+        /// Which clients.
+        filter: ClientFilter,
+        /// `CLIENT KILL addr:port`.
+        old_form: bool,
+    },
+    /// CLIENT PAUSE until a time; replies OK once no shard runs what is paused.
+    ClientPause {
+        /// End of the pause.
+        until: UnixMillis,
+        /// Whether only writes pause.
+        writes_only: bool,
+    },
+    /// CLIENT UNPAUSE.
+    ClientUnpause,
+    /// CLIENT UNBLOCK id: whether with an error; replies 1 or 0.
+    ClientUnblock {
+        /// The client.
+        id: u64,
+        /// UNBLOCK … ERROR.
+        with_error: bool,
+    },
+    /// MONITOR: replies OK and feeds this connection.
+    Monitor,
+    /// DEBUG EFFECTS: replies OK and streams the effects of all shards to this connection.
+    Effects,
+    /// DEBUG EFFECTS-SYNC: replies OK once all effects so far were written to the listeners.
+    EffectsSync,
+    /// DEBUG SLEEP: holds this shard.
+    Sleep {
+        /// For how long.
+        micros: u64,
+    },
+    /// SHUTDOWN.
+    Shutdown {
+        /// `SAVE`, `NOSAVE`, `NOW`, `FORCE`, `ABORT` as they were given, lower-case.
+        options: Vec<String>,
+    },
+    /// CONFIG REWRITE.
+    ConfigRewrite,
+    /// RESET: the connection goes back to how it began; replies `+RESET`.
+    Reset,
+    /// DEBUG RESTART, CRASH and the like: ends the process abruptly.
+    Crash(&'static str),
+}
+
+/// Which clients CLIENT LIST and CLIENT KILL mean; all given conditions must hold.
+#[derive(Clone, Debug, Default)]
+pub struct ClientFilter {
+    /// Any of these ids (LIST) or exactly this one (KILL).
+    pub ids: Option<Vec<u64>>,
+    /// Kind of client.
+    pub kind: Option<ClientKind>,
+    /// Peer address.
+    pub address: Option<Box<str>>,
+    /// Local address.
+    pub local_address: Option<Box<str>>,
+    /// User.
+    pub user: Option<Box<[u8]>>,
+    /// At least this old (milliseconds); KILL MAXAGE of newer servers.
+    pub age_min_ms: Option<i64>,
+    /// Whether the asking client itself is left out.
+    pub skip: Option<u64>,
+}
+
+/// Kinds of clients, as CLIENT LIST TYPE names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientKind {
+    /// An ordinary client, MONITOR included.
+    Normal,
+    /// The link to the master.
+    Master,
+    /// A replica.
+    Replica,
+    /// A subscriber.
+    Pubsub,
+}

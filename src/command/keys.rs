@@ -1,0 +1,184 @@
+//! Where a command's keys are: key specifications as Redis describes them, and their evaluation.
+
+bitflags::bitflags! {
+    /// What a command does with the keys of one specification.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct KeyFlags: u16 {
+        /// Reads and changes.
+        const RW = 1 << 0;
+        /// Reads only.
+        const RO = 1 << 1;
+        /// Overwrites without reading.
+        const OW = 1 << 2;
+        /// Removes.
+        const RM = 1 << 3;
+        /// Returns or uses the value.
+        const ACCESS = 1 << 4;
+        /// Changes the value.
+        const UPDATE = 1 << 5;
+        /// Adds to the value.
+        const INSERT = 1 << 6;
+        /// Deletes from the value.
+        const DELETE = 1 << 7;
+        /// Looks like a key but is none (a channel).
+        const NOT_KEY = 1 << 8;
+        /// The specification does not find all keys.
+        const INCOMPLETE = 1 << 9;
+        /// The flags depend on the arguments.
+        const VARIABLE_FLAGS = 1 << 10;
+    }
+}
+
+/// Where the search for keys begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// At this argument.
+    Index(usize),
+    /// Behind this keyword, looked for from the argument on (from the end when negative).
+    Keyword(&'static str, i32),
+}
+
+/// How keys follow from where the search began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Find {
+    /// Every `step` arguments up to `last`, which counts from the beginning or, negative, from the end (-1 is the last
+    /// argument); with a `limit` of n only the first n-th part of the arguments.
+    Range {
+        /// Last key relative to the begin, or from the end when negative.
+        last: i32,
+        /// Arguments per key.
+        step: usize,
+        /// 0 or 1: all; n: the first n-th part.
+        limit: usize,
+    },
+    /// As many keys as the argument `number` (from the begin) says, the first at `first`.
+    Count {
+        /// Offset of the number of keys.
+        number: usize,
+        /// Offset of the first key.
+        first: usize,
+        /// Arguments per key.
+        step: usize,
+    },
+}
+
+/// One key specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeySpec {
+    /// Where the search begins.
+    pub begin: Begin,
+    /// How the keys follow.
+    pub find: Find,
+    /// What is done with them.
+    pub flags: KeyFlags,
+}
+
+impl KeySpec {
+    /// One key at argument `index`.
+    pub const fn one(index: usize, flags: KeyFlags) -> Self {
+        Self::range(index, 0, 1, flags)
+    }
+
+    /// Keys from argument `index` to `last` (relative to `index`; negative: from the end), one every `step`.
+    pub const fn range(index: usize, last: i32, step: usize, flags: KeyFlags) -> Self {
+        Self { begin: Begin::Index(index), find: Find::Range { last, step, limit: 0 }, flags }
+    }
+
+    /// As many keys as argument `index` says, right behind it, one every `step`.
+    pub const fn counted(index: usize, step: usize, flags: KeyFlags) -> Self {
+        Self { begin: Begin::Index(index), find: Find::Count { number: 0, first: 1, step }, flags }
+    }
+
+    /// Position of the key when the specification always finds exactly one there; else 0.
+    pub const fn fixed_position(&self) -> usize {
+        match (self.begin, self.find) {
+            (Begin::Index(index), Find::Range { last: 0, .. }) => index,
+            _ => 0,
+        }
+    }
+
+    /// Arguments that belong to one key.
+    pub const fn step(&self) -> usize {
+        match self.find {
+            Find::Range { step, .. } | Find::Count { step, .. } => step,
+        }
+    }
+
+    /// Whether the keys are only read.
+    pub const fn is_read_only(&self) -> bool {
+        self.flags.contains(KeyFlags::RO)
+    }
+
+    /// Calls `found` with the position of every key in `arguments`. Positions beyond the arguments are left out.
+    pub fn positions(&self, arguments: &[&[u8]], mut found: impl FnMut(usize)) {
+        let count = arguments.len();
+        let begin = match self.begin {
+            Begin::Index(index) => index,
+            Begin::Keyword(word, from) => match find_keyword(arguments, word, from) {
+                Some(at) => at + 1,
+                None => return,
+            },
+        };
+        if begin >= count {
+            return;
+        }
+        let (first, end, step) = match self.find {
+            Find::Range { last, step, limit } => {
+                let end = if last >= 0 {
+                    begin + last as usize + 1
+                } else {
+                    let span = count - begin;
+                    let span = if limit > 1 { span / limit } else { span };
+                    (begin + span + 1).saturating_sub(last.unsigned_abs() as usize)
+                };
+                (begin, end, step)
+            }
+            Find::Count { number, first, step } => {
+                let Some(keys) = arguments
+                    .get(begin + number)
+                    .and_then(|digits| crate::base::number::parse_i64(digits))
+                    .and_then(|keys| usize::try_from(keys).ok())
+                else {
+                    return;
+                };
+                let first = begin + first;
+                (first, first.saturating_add(keys.saturating_mul(step)), step)
+            }
+        };
+        let mut at = first;
+        while at < end.min(count) {
+            found(at);
+            at += step;
+        }
+    }
+}
+
+fn find_keyword(arguments: &[&[u8]], word: &str, from: i32) -> Option<usize> {
+    let matches = |at: &usize| arguments[*at].eq_ignore_ascii_case(word.as_bytes());
+    if from >= 0 {
+        (from as usize..arguments.len()).find(matches)
+    } else {
+        (1..=(arguments.len() as i32 + from).max(0) as usize).rev().find(matches)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn positions(spec: KeySpec, line: &str) -> Vec<usize> {
+        let arguments: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let mut found = Vec::new();
+        spec.positions(&arguments, |at| found.push(at));
+        found
+    }
+
+    #[test]
+    fn ranges_and_counts() {
+        assert_eq!(positions(KeySpec::one(1, KeyFlags::RO), "get a"), [1]);
+        assert_eq!(positions(KeySpec::range(1, -1, 2, KeyFlags::OW), "mset a 1 b 2"), [1, 3]);
+        assert_eq!(positions(KeySpec::range(1, -1, 1, KeyFlags::RO), "mget a b c"), [1, 2, 3]);
+        assert_eq!(positions(KeySpec::counted(1, 2, KeyFlags::OW), "msetex 2 a 1 b 2 EX 5"), [2, 4]);
+        assert_eq!(positions(KeySpec::counted(1, 1, KeyFlags::RO), "zunion x a b"), []);
+    }
+}

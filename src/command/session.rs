@@ -1,0 +1,168 @@
+//! What the server knows of one client: plain data on its home shard, without sockets.
+
+use super::args::{OwnedArgs, OwnedCommand};
+use super::{Command, Flags};
+use crate::base::clock::UnixMillis;
+use crate::base::slot::ShardId;
+use crate::resp::reply::Protocol;
+
+/// What travels with a command to the shard that runs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// Selected database.
+    pub database: u32,
+    /// Protocol in which to reply.
+    pub protocol: Protocol,
+    /// CLIENT NO-TOUCH: reading does not change how recently or how often a key was used.
+    pub no_touch: bool,
+}
+
+/// CLIENT REPLY.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplyMode {
+    /// Every command is answered.
+    #[default]
+    On,
+    /// No command is answered.
+    Off,
+    /// The command after this one is not answered.
+    SkipNext,
+    /// The command that runs is not answered.
+    Skip,
+}
+
+/// A key that the client watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// Shard that owns it.
+    pub shard: ShardId,
+    /// Database.
+    pub database: u32,
+    /// The key.
+    pub key: Box<[u8]>,
+    /// Its version when WATCH ran.
+    pub version: u64,
+}
+
+/// Commands queued since MULTI.
+#[derive(Clone, Debug, Default)]
+pub struct Queue {
+    /// The commands.
+    pub commands: Vec<OwnedCommand>,
+    /// Flags of all of them together.
+    pub flags: u32,
+    /// Whether a command was refused while queueing, so that EXEC must refuse too.
+    pub refused: bool,
+}
+
+impl Queue {
+    /// Queues a copy of a command.
+    pub fn push(&mut self, row: &'static Command, arguments: &[&[u8]]) {
+        self.flags |= row.flags.bits();
+        self.commands.push(OwnedCommand { row, arguments: OwnedArgs::copy(arguments) });
+    }
+
+    /// The flags of all queued commands together.
+    pub fn flags(&self) -> Flags {
+        Flags::from_bits_truncate(self.flags)
+    }
+
+    /// Bytes that the queue holds.
+    pub fn memory_usage(&self) -> usize {
+        self.commands
+            .iter()
+            .map(|command| {
+                command.arguments.bytes_len() + command.arguments.len() * 4 + size_of::<OwnedCommand>()
+            })
+            .sum()
+    }
+}
+
+/// One client.
+#[derive(Debug)]
+pub struct Session {
+    /// Unique number, never used again.
+    pub id: u64,
+    /// CLIENT SETNAME.
+    pub name: Box<[u8]>,
+    /// CLIENT SETINFO LIB-NAME.
+    pub library_name: Box<[u8]>,
+    /// CLIENT SETINFO LIB-VER.
+    pub library_version: Box<[u8]>,
+    /// User it authenticated as.
+    pub user: Box<[u8]>,
+    /// Whether it may run commands that need authentication.
+    pub authenticated: bool,
+    /// What travels with its commands.
+    pub caller: Caller,
+    /// CLIENT NO-EVICT.
+    pub no_evict: bool,
+    /// CLIENT REPLY.
+    pub reply_mode: ReplyMode,
+    /// Commands since MULTI, while in a transaction.
+    pub queue: Option<Box<Queue>>,
+    /// Watched keys.
+    pub watches: Vec<Watch>,
+    /// Keys whose watch ended and whose owners must be told; the connection's loop empties it.
+    pub unwatched: Vec<Watch>,
+    /// MONITOR.
+    pub monitor: bool,
+    /// READONLY of a cluster client.
+    pub cluster_read_only: bool,
+    /// Whether it came over a port on which other shards' keys are answered with MOVED.
+    pub cluster_port: bool,
+    /// When it connected.
+    pub created_at: UnixMillis,
+    /// When it last sent something.
+    pub active_at: UnixMillis,
+    /// Row of the last command, for CLIENT LIST.
+    pub last_command: Option<&'static Command>,
+    /// Its address as CLIENT LIST shows it.
+    pub peer_address: Box<str>,
+    /// The server's address on this connection.
+    pub local_address: Box<str>,
+}
+
+impl Session {
+    /// A fresh client.
+    pub fn new(id: u64, now: UnixMillis, authenticated: bool) -> Self {
+        Self {
+            id,
+            name: Box::default(),
+            library_name: Box::default(),
+            library_version: Box::default(),
+            user: Box::from(&b"default"[..]),
+            authenticated,
+            caller: Caller::default(),
+            no_evict: false,
+            reply_mode: ReplyMode::On,
+            queue: None,
+            watches: Vec::new(),
+            unwatched: Vec::new(),
+            monitor: false,
+            cluster_read_only: false,
+            cluster_port: false,
+            created_at: now,
+            active_at: now,
+            last_command: None,
+            peer_address: Box::default(),
+            local_address: Box::default(),
+        }
+    }
+
+    /// Selected database.
+    pub fn database(&self) -> usize {
+        self.caller.database as usize
+    }
+
+    /// Ends all watches.
+    pub fn unwatch(&mut self) {
+        self.unwatched.append(&mut self.watches);
+    }
+
+    /// Ends a transaction without running it.
+    pub fn discard(&mut self) {
+        self.queue = None;
+        self.unwatch();
+    }
+}

@@ -1,0 +1,457 @@
+//! The client's side of a shard: sends commands to where their keys are, and carries transactions through their rounds.
+//!
+//! A home shard runs commands on a sleeping shard itself (it borrows the token) and sends those for a shard that is
+//! awake as one message per flush. It knows connections only by the tickets of replies that they wait for.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ahash::{AHashMap, RandomState};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use super::Env;
+use super::cell::{Shards, Token};
+use super::message::{
+    Answers, Batch, Message, Moved, Outcome, Part, ServerMessage, Ticket, TransactionId, Work,
+};
+use super::owner::Shard;
+use super::stream::Stream;
+use super::transaction::{Gathering, Next, Request, Transaction};
+use crate::base::limits::BORROWED_BATCH_MAX;
+use crate::base::slot::ShardId;
+use crate::command::context::{self, Context};
+use crate::command::effect::{Effects, Propagation};
+use crate::command::session::{Caller, Watch};
+use crate::command::{Command, Run};
+use crate::resp::Reply;
+use crate::resp::reply::Protocol;
+use crate::store::keyspace::Keyspace;
+
+/// The end of a transaction.
+#[derive(Debug)]
+pub struct Finished {
+    /// Whose reply it is.
+    pub ticket: Ticket,
+    /// The reply.
+    pub reply: Vec<u8>,
+    /// Keys that the client watches now (WATCH).
+    pub watched: Vec<Watch>,
+}
+
+/// What waits to be flushed for one other shard.
+#[derive(Debug, Default)]
+struct Peer {
+    batch: Batch,
+    /// Commands sent and not answered yet; while there are any, the shard is not borrowed, so that order holds.
+    unanswered: usize,
+}
+
+/// The home side of one shard.
+pub struct Home {
+    /// The shard.
+    pub id: ShardId,
+    /// All shards.
+    pub shards: Arc<Shards>,
+    /// Replies that came from other shards.
+    pub answers: VecDeque<Answers>,
+    /// Transactions that ended.
+    pub finished: VecDeque<Finished>,
+    /// Messages for the server floor.
+    pub messages: VecDeque<ServerMessage>,
+    /// On shard zero: the stream of effects as far as it is merged; whoever listens takes it from here.
+    pub stream_bytes: Vec<u8>,
+    hashers: RandomState,
+    peers: Vec<Peer>,
+    transactions: AHashMap<TransactionId, Transaction>,
+    /// Transactions at shard zero that it may not have numbered yet.
+    unnumbered: usize,
+    next_transaction: u64,
+    stream: Stream,
+    scratch: Keyspace,
+    rng: SmallRng,
+}
+
+impl Home {
+    /// The home side of shard `id`.
+    pub fn new(id: ShardId, shards: Arc<Shards>, databases: usize, hashers: RandomState, seed: u64) -> Self {
+        let count = shards.len();
+        Self {
+            id,
+            shards,
+            answers: VecDeque::new(),
+            finished: VecDeque::new(),
+            messages: VecDeque::new(),
+            stream_bytes: Vec::new(),
+            peers: (0..count).map(|_| Peer::default()).collect(),
+            transactions: AHashMap::new(),
+            unnumbered: 0,
+            next_transaction: 0,
+            stream: Stream::new(count),
+            scratch: Keyspace::new(databases, hashers.clone()),
+            hashers,
+            rng: SmallRng::seed_from_u64(seed ^ (id as u64) << 32),
+        }
+    }
+
+    /// Source of chance for handlers on this home shard.
+    pub fn rng(&mut self) -> &mut SmallRng {
+        &mut self.rng
+    }
+
+    /// The token of another shard, if it sleeps and has answered everything that this shard sent it.
+    pub fn borrow<'a>(shards: &'a Shards, peers_unanswered: usize, peer: ShardId) -> Option<Token<'a>> {
+        if peers_unanswered > 0 { None } else { shards.borrow(peer) }
+    }
+
+    /// Commands sent to `peer` and not answered yet.
+    pub fn unanswered(&self, peer: ShardId) -> usize {
+        self.peers[peer].unanswered
+    }
+
+    /// Whether a batch of `commands` for `peer` may run there under its borrowed token.
+    pub fn may_borrow(&self, peer: ShardId, commands: usize) -> bool {
+        commands <= BORROWED_BATCH_MAX
+            && self.peers[peer].unanswered == 0
+            && self.peers[peer].batch.is_empty()
+    }
+
+    /// Notes that a command which ran on a borrowed shard waits there for a lock: its answer comes as a message.
+    pub fn note_unanswered(&mut self, peer: ShardId) {
+        self.peers[peer].unanswered += 1;
+    }
+
+    /// Adds a command to the next message for `peer`.
+    pub fn enqueue(
+        &mut self,
+        peer: ShardId,
+        ticket: Ticket,
+        row: &'static Command,
+        caller: Caller,
+        arguments: &[&[u8]],
+    ) {
+        self.peers[peer].batch.push(ticket, row, caller, arguments);
+    }
+
+    /// Sends what was enqueued: one message per shard, whatever number of connections it serves.
+    pub fn flush(&mut self) {
+        for (shard, peer) in self.peers.iter_mut().enumerate() {
+            if !peer.batch.is_empty() {
+                let batch = std::mem::take(&mut peer.batch);
+                peer.unanswered += batch.commands.len();
+                self.shards.send(shard, Message::Batch { home: self.id, batch });
+            }
+        }
+    }
+
+    /// Whether anything is under way that an answer must come for.
+    pub fn is_idle(&self) -> bool {
+        self.transactions.is_empty() && self.peers.iter().all(|peer| peer.unanswered == 0)
+    }
+
+    /// Starts a transaction. `may_borrow` is false while the same connection has one at the sequencer, which must come
+    /// first. Its end appears in `finished`, now or later.
+
+    pub fn start(
+        &mut self,
+        own: &mut Shard,
+        env: Env<'_>,
+        ticket: Ticket,
+        protocol: Protocol,
+        requests: Vec<Request>,
+        is_block: bool,
+        watches: &[Watch],
+        may_borrow: bool,
+    ) {
+        self.next_transaction += 1;
+        let id = (self.id as u64) << 40 | self.next_transaction;
+        let transaction = Transaction::plan(
+            &env.server.slots,
+            &self.hashers,
+            self.id,
+            id,
+            ticket,
+            env.now,
+            protocol,
+            requests,
+            is_block,
+            watches,
+        );
+        if transaction.shards().is_empty() {
+            return self.finish(transaction);
+        }
+        if transaction.is_solo() {
+            return self.start_solo(own, env, transaction);
+        }
+        if may_borrow {
+            if let Some(transaction) = self.try_directly(own, env, transaction) {
+                self.submit(own, transaction);
+            }
+        } else {
+            self.submit(own, transaction);
+        }
+    }
+
+    /// A transaction of one part needs no number: it runs on its shard like a command.
+    fn start_solo(&mut self, own: &mut Shard, env: Env<'_>, mut transaction: Transaction) {
+        let Some((shard, part)) = transaction.parts(self.id).pop() else { return };
+        let Part { id, now, .. } = part;
+        if shard == self.id {
+            if own.is_free(&part.claims) {
+                let outcome = own.work_alone(env, id, self.id, now, part.work);
+                transaction.absorb(shard, outcome);
+                return self.finish(transaction);
+            }
+            own.admit(env, part);
+        } else {
+            let shards = Arc::clone(&self.shards);
+            match shards.borrow(shard).filter(|token| token.is_free(&part.claims)) {
+                Some(mut token) => {
+                    let outcome = token.work_alone(env, id, self.id, now, part.work);
+                    shards.deliver(&mut token);
+                    drop(token);
+                    transaction.absorb(shard, outcome);
+                    return self.finish(transaction);
+                }
+                None => self.shards.send(shard, Message::Part(Box::new(part))),
+            }
+        }
+        self.transactions.insert(id, transaction);
+    }
+
+    /// Runs a transaction there and then if all its shards sleep and none of its keys is locked or waited for; else
+    /// gives it back.
+    fn try_directly(
+        &mut self,
+        own: &mut Shard,
+        env: Env<'_>,
+        mut transaction: Transaction,
+    ) -> Option<Transaction> {
+        let shards = Arc::clone(&self.shards);
+        let mut tokens: Vec<(ShardId, Token<'_>)> = Vec::with_capacity(transaction.shards().len());
+        for (shard, claims) in transaction.shards() {
+            if *shard == self.id {
+                if !own.is_free(claims) {
+                    return Some(transaction);
+                }
+                continue;
+            }
+            match shards.borrow(*shard).filter(|token| token.is_free(claims)) {
+                Some(token) => tokens.push((*shard, token)),
+                None => return Some(transaction),
+            }
+        }
+        let (id, home, may_write, now) = (transaction.id, self.id, transaction.may_write, transaction.now);
+        let involved: Vec<ShardId> = transaction.shards().iter().map(|&(shard, _)| shard).collect();
+        let parts = involved.len() as u16;
+        for &shard in &involved {
+            held(&mut tokens, own, shard).begin_directly(id, home, parts, may_write, now);
+        }
+        for (shard, part) in transaction.parts(home) {
+            let outcome = held(&mut tokens, own, shard).work_directly(env, id, part.work, part.last);
+            transaction.absorb(shard, outcome);
+        }
+        let mut next = transaction.advance();
+        loop {
+            next = match next {
+                Next::Finished => break,
+                Next::Gather(gathering) => self.gather(env, own, &mut transaction, gathering),
+                Next::Round(works, last) => {
+                    for (shard, work) in works {
+                        let outcome = held(&mut tokens, own, shard).work_directly(env, id, work, last);
+                        transaction.absorb(shard, outcome);
+                    }
+                    transaction.advance()
+                }
+            };
+        }
+        for &shard in &involved {
+            held(&mut tokens, own, shard).finish(id);
+        }
+        for (_, token) in &mut tokens {
+            shards.deliver(token);
+        }
+        drop(tokens);
+        self.finish(transaction);
+        None
+    }
+
+    /// Hands a transaction to the sequencer: shard zero, or whoever holds its token.
+    fn submit(&mut self, own: &mut Shard, mut transaction: Transaction) {
+        let parts = transaction.parts(self.id);
+        let shards = Arc::clone(&self.shards);
+        if own.id == 0 {
+            number(&shards, parts);
+        } else {
+            // What this shard sent before must be numbered before, so the token may be used only when all of it was.
+            match (self.unnumbered == 0).then(|| shards.borrow(0)).flatten() {
+                Some(token) => {
+                    number(&shards, parts);
+                    drop(token);
+                }
+                None => {
+                    transaction.unnumbered = true;
+                    self.unnumbered += 1;
+                    shards.send(0, Message::Submit(parts));
+                }
+            }
+        }
+        self.transactions.insert(transaction.id, transaction);
+    }
+
+    /// Acts on one message from this shard's inbox.
+    pub fn handle(&mut self, own: &mut Shard, env: Env<'_>, message: Message) {
+        match message {
+            Message::Batch { home, batch } => own.run_batch(env, home, &batch),
+            Message::Answers { from, answers } => {
+                self.peers[from].unanswered = self.peers[from].unanswered.saturating_sub(answers.items.len());
+                self.answers.push_back(answers);
+            }
+            Message::Submit(parts) => number(&self.shards, parts),
+            Message::Part(part) => own.admit(env, *part),
+            Message::Ran { id, from, outcome } => self.ran(own, env, id, from, outcome),
+            Message::Round { id, work, last } => own.round(env, id, work, last),
+            Message::Release(id) => own.release(env, id),
+            Message::Effects { from, records } => self.stream.push(from, records, &mut self.stream_bytes),
+            Message::Unwatch(names) => own.unwatch(&names),
+            Message::Server(message) => self.messages.push_back(message),
+        }
+    }
+
+    /// On shard zero: whether every effect that was pushed is in the stream.
+    pub fn stream_is_drained(&self) -> bool {
+        self.stream.is_drained()
+    }
+
+    /// On shard zero: a new listener must be told which database the next effect is for.
+    pub fn reselect_stream(&mut self) {
+        self.stream.reselect();
+    }
+
+    fn ran(&mut self, own: &mut Shard, env: Env<'_>, id: TransactionId, from: ShardId, outcome: Outcome) {
+        let Some(mut transaction) = self.transactions.remove(&id) else { return };
+        if std::mem::take(&mut transaction.unnumbered) {
+            self.unnumbered -= 1;
+        }
+        if !transaction.absorb(from, outcome) {
+            self.transactions.insert(id, transaction);
+            return;
+        }
+        let mut next = transaction.advance();
+        loop {
+            next = match next {
+                Next::Gather(gathering) => self.gather(env, own, &mut transaction, gathering),
+                Next::Round(works, last) => {
+                    for (shard, work) in works {
+                        if shard == self.id {
+                            own.round(env, id, work, last);
+                        } else {
+                            self.shards.send(shard, Message::Round { id, work, last });
+                        }
+                    }
+                    self.transactions.insert(id, transaction);
+                    return;
+                }
+                Next::Finished => break,
+            };
+        }
+        if !transaction.is_solo() {
+            for &(shard, _) in transaction.shards() {
+                if shard == self.id {
+                    own.release(env, id);
+                } else {
+                    self.shards.send(shard, Message::Release(id));
+                }
+            }
+        }
+        self.finish(transaction);
+    }
+
+    fn finish(&mut self, transaction: Transaction) {
+        let reply = transaction.reply(&mut self.rng);
+        let watched = transaction.watched();
+        let reply =
+            if watched.is_some() && reply.first() != Some(&b'-') { b"+OK\r\n".to_vec() } else { reply };
+        self.finished.push_back(Finished {
+            ticket: transaction.ticket,
+            reply,
+            watched: watched.unwrap_or_default(),
+        });
+    }
+
+    /// Runs a command over entries that were brought here, in a keyspace made of just them.
+    fn gather(
+        &mut self,
+        env: Env<'_>,
+        own: &mut Shard,
+        transaction: &mut Transaction,
+        gathering: Gathering,
+    ) -> Next {
+        let Gathering { row, caller, arguments, entries, order } = gathering;
+        let mut effects = Effects { on: own.effects_on(), ..Effects::default() };
+        let mut reply = Vec::new();
+        let scratch = &mut self.scratch;
+        let dirty_before = scratch.counters.dirty;
+        let mut versions = Vec::with_capacity(entries.len());
+        let mut names = Vec::with_capacity(entries.len());
+        for (shard, moved) in entries {
+            let Moved { name, entry, .. } = moved;
+            if let Some(entry) = entry {
+                scratch.insert(name.0 as usize, entry, transaction.now);
+            }
+            versions.push(scratch.watch(name.0 as usize, &name.1));
+            names.push((shard, name));
+        }
+        if let Run::Keyspace(handler) = row.run
+            && own.admits(env, row, caller, &mut reply)
+        {
+            let mut context = Context {
+                keyspace: scratch,
+                shard: self.id,
+                shards: env.server.slots.shards(),
+                caller,
+                now: transaction.now,
+                config: env.config,
+                rng: &mut self.rng,
+                reply: Reply::new(&mut reply, caller.protocol),
+                effects: &mut effects,
+                propagation: Propagation::Verbatim,
+                changed: false,
+            };
+            let started = crate::base::clock::Monotonic::now();
+            let succeeded = context::run(&mut context, handler, &arguments.slices());
+            let nanos = crate::base::clock::Monotonic::now().nanos_since(started);
+            env.server.commands.of(self.id, row.index).count(nanos, succeeded);
+        }
+        let scratch = &mut self.scratch;
+        let mut back = Vec::with_capacity(names.len());
+        for ((shard, name), version) in names.into_iter().zip(versions) {
+            let (database, key) = (name.0 as usize, &name.1);
+            let modified = scratch.watched_version(database, key) != Some(version);
+            scratch.unwatch(database, key);
+            let entry = scratch.remove(database, key);
+            back.push((shard, Moved { name, entry, modified }));
+        }
+        let dirty = scratch.counters.dirty - dirty_before;
+        transaction.gathered(order, reply, back, effects.commands, dirty)
+    }
+}
+
+/// Numbers a transaction: its parts enter the inboxes of their shards while the sequencer's token is held, so that all
+/// shards see all transactions in one order.
+fn number(shards: &Shards, parts: Vec<(ShardId, Part)>) {
+    for (shard, part) in parts {
+        shards.send(shard, Message::Part(Box::new(part)));
+    }
+}
+
+/// A shard whose token is in hand.
+fn held<'a>(tokens: &'a mut [(ShardId, Token<'_>)], own: &'a mut Shard, shard: ShardId) -> &'a mut Shard {
+    match tokens.iter_mut().find(|(at, _)| *at == shard) {
+        Some((_, token)) => token,
+        None => own,
+    }
+}
+
+/// Work that a caller outside of transactions never sees; named here so that its size stays known.
+const _: () = assert!(size_of::<Work>() <= 128);

@@ -1,0 +1,315 @@
+//! What shards send each other. Every variant says who answers it; none is ever dropped, since inboxes are unbounded
+//! and what feeds them is bounded by credits (commands) or by the answers they wait for (everything else).
+
+use crate::base::clock::UnixMillis;
+use crate::base::slot::ShardId;
+use crate::command::Command;
+use crate::command::args::OwnedArgs;
+use crate::command::effect::Effect;
+use crate::command::session::Caller;
+use crate::store::entry::Entry;
+
+use super::locks::Claims;
+use super::stream::Record;
+
+/// Names a reply that a connection of the home shard waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    /// The connection, with the generation of its slot.
+    pub connection: u64,
+    /// Number of the request on that connection.
+    pub sequence: u64,
+}
+
+/// Names a transaction over several shards: the home shard and its count.
+pub type TransactionId = u64;
+
+/// A single-shard command in a [`Batch`].
+#[derive(Clone, Copy, Debug)]
+pub struct BatchCommand {
+    /// Whom to answer.
+    pub ticket: Ticket,
+    /// The command.
+    pub row: &'static Command,
+    /// Who asks.
+    pub caller: Caller,
+    /// Number of arguments.
+    pub arguments: u32,
+}
+
+/// Commands of one home shard for one owner, with the bytes of all their arguments in one piece.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The commands in order.
+    pub commands: Vec<BatchCommand>,
+    /// Where each argument ends.
+    pub ends: Vec<u32>,
+    /// All arguments, one after another.
+    pub bytes: Vec<u8>,
+}
+
+impl Batch {
+    /// Appends a command.
+    pub fn push(&mut self, ticket: Ticket, row: &'static Command, caller: Caller, arguments: &[&[u8]]) {
+        self.commands.push(BatchCommand { ticket, row, caller, arguments: arguments.len() as u32 });
+        for argument in arguments {
+            self.bytes.extend_from_slice(argument);
+            self.ends.push(self.bytes.len() as u32);
+        }
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    /// Every argument of every command, in order.
+    pub fn arguments(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let argument = &self.bytes[start..end as usize];
+            start = end as usize;
+            argument
+        })
+    }
+}
+
+/// Replies to commands of one home shard.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// Whom each reply is for, and its length.
+    pub items: Vec<(Ticket, u32)>,
+    /// The replies, one after another.
+    pub bytes: Vec<u8>,
+}
+
+/// A command that one part of a transaction runs.
+#[derive(Debug)]
+pub struct PartCommand {
+    /// Which command of the transaction it belongs to.
+    pub order: u32,
+    /// The command.
+    pub row: &'static Command,
+    /// Who asks.
+    pub caller: Caller,
+    /// Its arguments: those of the keys of this shard.
+    pub arguments: OwnedArgs,
+}
+
+/// A key of one database.
+pub type Name = (u32, Box<[u8]>);
+
+/// An entry on its way between shards, by pointer.
+#[derive(Debug)]
+pub struct Moved {
+    /// Where it belongs.
+    pub name: Name,
+    /// The entry; `None` when the key does not exist.
+    pub entry: Option<Entry>,
+    /// Whether the command that borrowed it changed it.
+    pub modified: bool,
+}
+
+/// What a part does in one round.
+#[derive(Debug)]
+pub enum Work {
+    /// If all watched keys still have their versions, runs the commands in order.
+    Run {
+        /// Watched keys with their versions.
+        checks: Vec<(Name, u64)>,
+        /// The commands.
+        commands: Vec<PartCommand>,
+    },
+    /// Takes these entries out, for the home shard to work on.
+    Take(Vec<Name>),
+    /// Puts entries back, with the effects of what was done to them.
+    Put {
+        /// The entries.
+        entries: Vec<Moved>,
+        /// The effects, with the order of their command.
+        effects: Vec<(u32, Effect)>,
+        /// How many changes of the dataset they were.
+        dirty: u64,
+    },
+}
+
+impl Work {
+    /// No work: the part only holds its locks.
+    pub fn nothing() -> Self {
+        Self::Run { checks: Vec::new(), commands: Vec::new() }
+    }
+}
+
+/// What came of a round of a part.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Replies of the commands, in their order.
+    Replies(Vec<(u32, Vec<u8>)>),
+    /// A watched key has changed; nothing was run.
+    Stale,
+    /// The entries that were taken.
+    Taken(Vec<Moved>),
+    /// Entries are back.
+    Put,
+}
+
+/// A transaction's part on one shard.
+#[derive(Debug)]
+pub struct Part {
+    /// The transaction.
+    pub id: TransactionId,
+    /// Its home shard.
+    pub home: ShardId,
+    /// Number of parts of the transaction.
+    pub parts: u16,
+    /// Whether it may write, so that its record is awaited.
+    pub may_write: bool,
+    /// The only part, and of one round: its locks are released as soon as it ran.
+    pub solo: bool,
+    /// What it locks.
+    pub claims: Claims,
+    /// The transaction's clock.
+    pub now: UnixMillis,
+    /// The first round.
+    pub work: Work,
+    /// Whether that is the only round.
+    pub last: bool,
+}
+
+/// A message between shards.
+#[derive(Debug)]
+pub enum Message {
+    /// Home to owner: single-shard commands. The owner answers each with [`Message::Answers`].
+    Batch {
+        /// Home shard.
+        home: ShardId,
+        /// The commands.
+        batch: Batch,
+    },
+    /// Owner to home: replies to commands of batches.
+    Answers {
+        /// The owner.
+        from: ShardId,
+        /// The replies.
+        answers: Answers,
+    },
+    /// Home to shard zero: parts to be queued in the order of the sequencer. Answered by each part's owner.
+    Submit(Vec<(ShardId, Part)>),
+    /// Shard zero (or the home shard of a solo part) to owner. Answered with [`Message::Ran`].
+    Part(Box<Part>),
+    /// Owner to home: a round has run.
+    Ran {
+        /// The transaction.
+        id: TransactionId,
+        /// The owner.
+        from: ShardId,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// Home to owner: a further round under the locks held. Answered with [`Message::Ran`].
+    Round {
+        /// The transaction.
+        id: TransactionId,
+        /// The work.
+        work: Work,
+        /// Whether it is the last round.
+        last: bool,
+    },
+    /// Home to owner: the transaction is over, its locks are free. Not answered.
+    Release(TransactionId),
+    /// Any shard to shard zero: effects in the order in which they happened there. Not answered.
+    Effects {
+        /// Where they happened.
+        from: ShardId,
+        /// The records.
+        records: Vec<Record>,
+    },
+    /// Home to owner: keys that a client no longer watches. Not answered.
+    Unwatch(Vec<Name>),
+    /// Something for the server floor of the receiving shard.
+    Server(ServerMessage),
+}
+
+/// Messages between the connection loops of shards; the state machines pass them on.
+#[derive(Debug)]
+pub enum ServerMessage {
+    /// A connection that another core accepted, to be served here.
+    Adopt {
+        /// Its socket.
+        socket: std::os::fd::OwnedFd,
+        /// Number of the listener it came from.
+        listener: u32,
+    },
+    /// A question to every home shard. Answered with [`ServerMessage::Told`].
+    Tell {
+        /// Who asks.
+        home: ShardId,
+        /// For which reply.
+        ticket: Ticket,
+        /// What.
+        question: Question,
+    },
+    /// The answer to [`ServerMessage::Tell`].
+    Told {
+        /// Who answers.
+        from: ShardId,
+        /// For which reply.
+        ticket: Ticket,
+        /// A number (clients killed, unblocked) or nothing.
+        count: u64,
+        /// Lines (CLIENT LIST) or nothing.
+        text: Vec<u8>,
+    },
+    /// A line for those who MONITOR on the receiving shard. Not answered.
+    Monitor(Vec<u8>),
+    /// A command was slow or a client's name is needed for it: the home shard files it in the slow log. Not answered.
+    Slow {
+        /// Connection that sent it.
+        ticket: Ticket,
+        /// How long it ran, microseconds.
+        micros: u64,
+        /// The command.
+        arguments: OwnedArgs,
+    },
+    /// To shard zero: a connection of `home` takes the stream of effects from now on. Not answered.
+    Listen {
+        /// Its home shard.
+        home: ShardId,
+        /// The connection.
+        connection: u64,
+    },
+    /// To shard zero: answer when all effects seen so far were passed on.
+    Flush {
+        /// Who asks.
+        home: ShardId,
+        /// For which reply.
+        ticket: Ticket,
+    },
+    /// Shard zero to a listener's home shard: bytes of the stream. Not answered.
+    Feed {
+        /// The connection.
+        connection: u64,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// Every shard: the process is stopping. Not answered.
+    Stop,
+}
+
+/// What one home shard asks all others.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// CLIENT LIST.
+    ClientList(crate::command::home::ClientFilter),
+    /// CLIENT KILL.
+    ClientKill(crate::command::home::ClientFilter),
+    /// CLIENT UNBLOCK.
+    ClientUnblock {
+        /// The client.
+        id: u64,
+        /// Whether with an error.
+        with_error: bool,
+    },
+    /// Nothing: an answer means that everything sent before was seen.
+    Fence,
+}

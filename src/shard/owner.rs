@@ -1,0 +1,541 @@
+//! The owner's side of a shard: runs commands and parts of transactions over its keys, in the order that locks allow.
+
+use ahash::{AHashMap, RandomState};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use super::Env;
+use super::locks::{Claims, Locks, RequestId};
+use super::message::{
+    Answers, Batch, Message, Moved, Name, Outcome, Part, PartCommand, Ticket, TransactionId, Work,
+};
+use super::route::claims_of;
+use super::stream::Record;
+use crate::base::clock::{Monotonic, UnixMillis};
+use crate::base::slot::ShardId;
+use crate::command::args::{OwnedArgs, OwnedCommand};
+use crate::command::context::{self, Context};
+use crate::command::effect::{Effect, Effects, Propagation};
+use crate::command::session::Caller;
+use crate::command::{Command, Flags, Run};
+use crate::config::MaxmemoryPolicy;
+use crate::resp::Reply;
+use crate::resp::error::OUT_OF_MEMORY;
+use crate::store::evict::Rules;
+use crate::store::keyspace::Keyspace;
+
+/// Requests that are not transactions have this bit, so that the two kinds of ids never meet.
+const OWN_REQUEST: u64 = 1 << 63;
+
+/// Something that waits for its locks.
+#[derive(Debug)]
+enum Waiting {
+    Command { home: ShardId, ticket: Ticket, caller: Caller, command: OwnedCommand },
+    Part(Part),
+}
+
+/// A part that holds its locks between rounds.
+#[derive(Debug)]
+struct Held {
+    home: ShardId,
+    parts: u16,
+    may_write: bool,
+    recorded: bool,
+    now: UnixMillis,
+    effects: Vec<(u32, Effect)>,
+}
+
+/// A command that ran longer than the slow log's threshold.
+#[derive(Debug)]
+pub struct Slow {
+    /// Home shard of the client.
+    pub home: ShardId,
+    /// Whom it was run for.
+    pub ticket: Ticket,
+    /// How long, microseconds.
+    pub micros: u64,
+    /// The command.
+    pub arguments: OwnedArgs,
+}
+
+/// All that a shard owns. It is one value behind one token; whoever holds the token may run commands on it.
+#[derive(Debug)]
+pub struct Shard {
+    /// Its index.
+    pub id: ShardId,
+    /// Its keys.
+    pub keyspace: Keyspace,
+    /// Messages to other shards, in order; [`super::cell::Shards::deliver`] sends them.
+    pub outbox: Vec<(ShardId, Message)>,
+    /// Commands that were slow since somebody looked.
+    pub slow: Vec<Slow>,
+    locks: Locks,
+    waiting: AHashMap<RequestId, Waiting>,
+    held: AHashMap<TransactionId, Held>,
+    next_request: u64,
+    effects: Effects,
+    records: Vec<Record>,
+    rng: SmallRng,
+}
+
+impl Shard {
+    /// An empty shard. `seed` feeds its choices (eviction samples, random keys).
+    pub fn new(id: ShardId, databases: usize, hashers: RandomState, seed: u64) -> Self {
+        Self {
+            id,
+            keyspace: Keyspace::new(databases, hashers),
+            outbox: Vec::new(),
+            slow: Vec::new(),
+            locks: Locks::default(),
+            waiting: AHashMap::new(),
+            held: AHashMap::new(),
+            next_request: OWN_REQUEST,
+            effects: Effects::default(),
+            records: Vec::new(),
+            rng: SmallRng::seed_from_u64(seed ^ id as u64),
+        }
+    }
+
+    /// Effects since the last call, for shard zero.
+    pub fn take_records(&mut self) -> Option<Vec<Record>> {
+        (!self.records.is_empty()).then(|| std::mem::take(&mut self.records))
+    }
+
+    /// Whether no transaction holds or waits for anything here.
+    pub fn is_unlocked(&self) -> bool {
+        self.locks.is_empty()
+    }
+
+    /// Whether `claims` would be granted at once.
+    pub fn is_free(&self, claims: &Claims) -> bool {
+        self.locks.is_free(claims)
+    }
+
+    /// Whether anybody holds or waits for the key.
+    pub fn is_claimed(&self, hash: u64) -> bool {
+        self.locks.is_claimed(hash)
+    }
+
+    /// Fetches what the command's first key will need into the cache: first the buckets of a whole batch
+    /// (`entries` false), then their entries.
+    #[inline]
+    pub fn prefetch(&self, caller: Caller, key: &[u8], entries: bool) {
+        let table = self.keyspace.database(caller.database as usize).table();
+        let hash = table.hash(key);
+        if entries { table.prefetch_entry(hash) } else { table.prefetch_bucket(hash) }
+    }
+
+    /// Runs a single-shard command and appends its reply to `out`; or, when its keys are locked, queues it behind the
+    /// lock and returns `false`: then the reply goes to `home` as a message.
+    pub fn run(
+        &mut self,
+        env: Env<'_>,
+        home: ShardId,
+        ticket: Ticket,
+        caller: Caller,
+        row: &'static Command,
+        arguments: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) -> bool {
+        if !self.locks.is_empty() {
+            let claims = claims_of(&self.keyspace, row, arguments);
+            if !self.locks.is_free(&claims) {
+                let command = OwnedCommand { row, arguments: OwnedArgs::copy(arguments) };
+                self.wait(claims, Waiting::Command { home, ticket, caller, command });
+                return false;
+            }
+        }
+        self.perform(env, home, ticket, caller, row, arguments, out);
+        self.record_local();
+        true
+    }
+
+    /// Runs a batch of another home shard; replies go to it as one message.
+    pub fn run_batch(&mut self, env: Env<'_>, home: ShardId, batch: &Batch) {
+        let mut slices: Vec<&[u8]> = batch.arguments().collect();
+        let mut rest = slices.as_mut_slice();
+        let mut commands = Vec::with_capacity(batch.commands.len());
+        for command in &batch.commands {
+            let (own, after) = rest.split_at_mut(command.arguments as usize);
+            commands.push((command, &*own));
+            rest = after;
+        }
+        for entries in [false, true] {
+            for (command, arguments) in &commands {
+                if let Some(key) = command.row.single_key(arguments) {
+                    self.prefetch(command.caller, key, entries);
+                }
+            }
+        }
+        let mut answers = Answers::default();
+        for (command, arguments) in commands {
+            let start = answers.bytes.len();
+            let out = &mut answers.bytes;
+            if self.run(env, home, command.ticket, command.caller, command.row, arguments, out) {
+                answers.items.push((command.ticket, (answers.bytes.len() - start) as u32));
+            }
+        }
+        if !answers.items.is_empty() {
+            self.outbox.push((home, Message::Answers { from: self.id, answers }));
+        }
+    }
+
+    /// Admits a part of a transaction: runs its first round now, or when its locks are granted.
+    pub fn admit(&mut self, env: Env<'_>, part: Part) {
+        let id = part.id;
+        if part.solo && self.locks.is_free(&part.claims) {
+            self.start(env, part, false);
+        } else if self.locks.request(id, part.claims.clone()) {
+            self.start(env, part, true);
+        } else {
+            self.waiting.insert(id, Waiting::Part(part));
+        }
+    }
+
+    /// Runs a further round of a part that holds its locks, and sends what came of it to the home shard.
+    pub fn round(&mut self, env: Env<'_>, id: TransactionId, work: Work, last: bool) {
+        let Some(held) = self.held.get(&id) else { return };
+        let home = held.home;
+        let outcome = self.work(env, id, work, last);
+        self.outbox.push((home, Message::Ran { id, from: self.id, outcome }));
+    }
+
+    /// Ends a part: what waited for its keys runs.
+    pub fn release(&mut self, env: Env<'_>, id: TransactionId) {
+        self.finish(id);
+        self.unlock(env, id);
+    }
+
+    /// Runs one round of a transaction whose home shard holds the tokens of all its shards, without locks.
+    /// `admit_directly` before the first round and `finish` after the last are the borrower's.
+    pub fn work_directly(&mut self, env: Env<'_>, id: TransactionId, work: Work, last: bool) -> Outcome {
+        self.work(env, id, work, last)
+    }
+
+    /// Begins a transaction that runs under borrowed tokens.
+    pub fn begin_directly(
+        &mut self,
+        id: TransactionId,
+        home: ShardId,
+        parts: u16,
+        may_write: bool,
+        now: UnixMillis,
+    ) {
+        let held = Held { home, parts, may_write, recorded: false, now, effects: Vec::new() };
+        self.held.insert(id, held);
+    }
+
+    /// Ends a part: its record, if it was not pushed yet, and the release marker.
+    pub fn finish(&mut self, id: TransactionId) {
+        let Some(mut held) = self.held.remove(&id) else { return };
+        if self.effects.on && held.may_write {
+            if !held.recorded {
+                self.push_part(id, &mut held);
+            }
+            self.records.push(Record::Release(id));
+        }
+    }
+
+    /// Ends watches.
+    pub fn unwatch(&mut self, names: &[Name]) {
+        for (database, key) in names {
+            self.keyspace.unwatch(*database as usize, key);
+        }
+    }
+
+    /// Switches the collection of effects; only while no transaction is under way (under a barrier).
+    pub fn set_effects(&mut self, on: bool) {
+        self.effects.on = on;
+    }
+
+    /// Whether effects are collected.
+    pub fn effects_on(&self) -> bool {
+        self.effects.on
+    }
+
+    /// Lets `work` change the keyspace outside of any command (expiry, eviction); its effects are recorded.
+    pub fn maintain<R>(
+        &mut self,
+        work: impl FnOnce(&mut Keyspace, &Locks, &mut Effects, &mut SmallRng) -> R,
+    ) -> R {
+        let result = work(&mut self.keyspace, &self.locks, &mut self.effects, &mut self.rng);
+        for effect in std::mem::take(&mut self.effects.commands) {
+            self.records.push(Record::Local(vec![effect]));
+        }
+        result
+    }
+
+    fn wait(&mut self, claims: Claims, waiting: Waiting) {
+        let id = self.next_request;
+        self.next_request = (self.next_request + 1) | OWN_REQUEST;
+        let granted = self.locks.request(id, claims);
+        assert!(!granted, "only what is not free waits");
+        self.waiting.insert(id, waiting);
+    }
+
+    /// Runs the first round of a part; `locked` says whether it holds locks that its end must release.
+    fn start(&mut self, env: Env<'_>, part: Part, locked: bool) {
+        let Part { id, home, parts, may_write, solo, now, work, last, .. } = part;
+        if solo {
+            let outcome = self.work_alone(env, id, home, now, work);
+            self.outbox.push((home, Message::Ran { id, from: self.id, outcome }));
+            if locked {
+                self.unlock(env, id);
+            }
+            return;
+        }
+        self.begin_directly(id, home, parts, may_write, now);
+        let outcome = self.work(env, id, work, last);
+        self.outbox.push((home, Message::Ran { id, from: self.id, outcome }));
+    }
+
+    /// Runs a transaction that has this one part and one round; its effects are one local record.
+    pub fn work_alone(
+        &mut self,
+        env: Env<'_>,
+        id: TransactionId,
+        home: ShardId,
+        now: UnixMillis,
+        work: Work,
+    ) -> Outcome {
+        self.begin_directly(id, home, 1, false, now);
+        let outcome = self.work(env, id, work, false);
+        if let Some(held) = self.held.remove(&id)
+            && !held.effects.is_empty()
+        {
+            self.records.push(Record::Local(held.effects.into_iter().map(|(_, effect)| effect).collect()));
+        }
+        outcome
+    }
+
+    fn unlock(&mut self, env: Env<'_>, id: RequestId) {
+        let mut granted = Vec::new();
+        self.locks.release(id, &mut granted);
+        // What is granted first runs first; whatever its end grants in turn comes after.
+        let mut at = 0;
+        while at < granted.len() {
+            let next = granted[at];
+            at += 1;
+            match self.waiting.remove(&next) {
+                None => {}
+                Some(Waiting::Part(part)) if part.solo => {
+                    let Part { id, home, now, work, .. } = part;
+                    let outcome = self.work_alone(env, id, home, now, work);
+                    self.outbox.push((home, Message::Ran { id, from: self.id, outcome }));
+                    self.locks.release(next, &mut granted);
+                }
+                Some(Waiting::Part(part)) => self.start(env, part, true),
+                Some(Waiting::Command { home, ticket, caller, command }) => {
+                    let mut bytes = Vec::new();
+                    self.perform(
+                        env,
+                        home,
+                        ticket,
+                        caller,
+                        command.row,
+                        &command.arguments.slices(),
+                        &mut bytes,
+                    );
+                    self.record_local();
+                    let items = vec![(ticket, bytes.len() as u32)];
+                    let answers = Answers { items, bytes };
+                    self.outbox.push((home, Message::Answers { from: self.id, answers }));
+                    self.locks.release(next, &mut granted);
+                }
+            }
+        }
+    }
+
+    fn work(&mut self, env: Env<'_>, id: TransactionId, work: Work, last: bool) -> Outcome {
+        let Some(mut held) = self.held.remove(&id) else { return Outcome::Put };
+        let env = Env { now: held.now, ..env };
+        let outcome = match work {
+            Work::Run { checks, commands } => self.run_part(env, &mut held, &checks, commands),
+            Work::Take(names) => {
+                Outcome::Taken(names.into_iter().map(|name| self.take(env, name, &mut held)).collect())
+            }
+            Work::Put { entries, effects, dirty } => {
+                self.keyspace.counters.dirty += dirty;
+                for moved in entries {
+                    self.put_back(env, moved);
+                }
+                if self.effects.on {
+                    held.effects.extend(effects);
+                }
+                Outcome::Put
+            }
+        };
+        if last && self.effects.on && held.may_write {
+            self.push_part(id, &mut held);
+        }
+        self.held.insert(id, held);
+        outcome
+    }
+
+    fn push_part(&mut self, id: TransactionId, held: &mut Held) {
+        held.recorded = true;
+        let effects = std::mem::take(&mut held.effects);
+        self.records.push(Record::Part { id, parts: held.parts, effects });
+    }
+
+    fn run_part(
+        &mut self,
+        env: Env<'_>,
+        held: &mut Held,
+        checks: &[(Name, u64)],
+        commands: Vec<PartCommand>,
+    ) -> Outcome {
+        for ((database, key), version) in checks {
+            // A watched key whose time came since WATCH has changed, even if nobody looked at it yet.
+            self.expire_if_due(env, *database, key, held);
+            if self.keyspace.watched_version(*database as usize, key) != Some(*version) {
+                return Outcome::Stale;
+            }
+        }
+        let mut replies = Vec::with_capacity(commands.len());
+        for command in commands {
+            let mut bytes = Vec::new();
+            let arguments = command.arguments.slices();
+            let ticket = Ticket::default();
+            self.perform(env, held.home, ticket, command.caller, command.row, &arguments, &mut bytes);
+            let order = command.order;
+            held.effects.extend(self.effects.commands.drain(..).map(|effect| (order, effect)));
+            replies.push((order, bytes));
+        }
+        Outcome::Replies(replies)
+    }
+
+    fn expire_if_due(&mut self, env: Env<'_>, database: u32, key: &[u8], held: &mut Held) {
+        if self.keyspace.expire_if_due(database as usize, key, env.now).is_some() && self.effects.on {
+            held.effects.push((0, Effect::new(database as usize, &[b"DEL".as_slice(), key])));
+        }
+    }
+
+    fn take(&mut self, env: Env<'_>, name: Name, held: &mut Held) -> Moved {
+        self.expire_if_due(env, name.0, &name.1, held);
+        let entry = self.keyspace.remove(name.0 as usize, &name.1);
+        Moved { name, entry, modified: false }
+    }
+
+    fn put_back(&mut self, env: Env<'_>, moved: Moved) {
+        let Moved { name: (database, key), entry, modified } = moved;
+        if let Some(entry) = entry {
+            self.keyspace.insert(database as usize, entry, env.now);
+        }
+        if modified {
+            self.keyspace.touch(database as usize, &key);
+        }
+    }
+
+    fn record_local(&mut self) {
+        if !self.effects.commands.is_empty() {
+            self.records.push(Record::Local(std::mem::take(&mut self.effects.commands)));
+        }
+    }
+
+    /// Gates and the handler of one command whose keys are all here and free.
+
+    fn perform(
+        &mut self,
+        env: Env<'_>,
+        home: ShardId,
+        ticket: Ticket,
+        caller: Caller,
+        row: &'static Command,
+        arguments: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) {
+        let mut reply = Reply::new(out, caller.protocol);
+        let Run::Keyspace(handler) = row.run else {
+            reply.error("ERR command does not run on a shard");
+            return;
+        };
+        if !self.admits_inner(env, row, &mut reply) {
+            return;
+        }
+        let counters = env.server.commands.of(self.id, row.index);
+        let started = Monotonic::now();
+        let mut context = Context {
+            keyspace: &mut self.keyspace,
+            shard: self.id,
+            shards: env.server.slots.shards(),
+            caller,
+            now: env.now,
+            config: env.config,
+            rng: &mut self.rng,
+            reply,
+            effects: &mut self.effects,
+            propagation: Propagation::Verbatim,
+            changed: false,
+        };
+        let succeeded = context::run(&mut context, handler, arguments);
+        let nanos = Monotonic::now().nanos_since(started);
+        counters.count(nanos, succeeded);
+        let slow_us = env.config.slowlog_log_slower_than_us;
+        if slow_us >= 0 && nanos / 1000 >= slow_us as u64 {
+            self.note_slow(home, ticket, nanos / 1000, row, arguments);
+        }
+    }
+
+    #[cold]
+    fn note_slow(&mut self, home: ShardId, ticket: Ticket, micros: u64, row: &Command, arguments: &[&[u8]]) {
+        if !row.flags.contains(Flags::SKIP_SLOWLOG) {
+            self.slow.push(Slow { home, ticket, micros, arguments: OwnedArgs::copy(arguments) });
+        }
+    }
+
+    /// Judges the gates that are the owner's; writes the refusal when one holds.
+    pub fn admits(&mut self, env: Env<'_>, row: &Command, caller: Caller, out: &mut Vec<u8>) -> bool {
+        self.admits_inner(env, row, &mut Reply::new(out, caller.protocol))
+    }
+
+    #[inline]
+    fn admits_inner(&mut self, env: Env<'_>, row: &Command, reply: &mut Reply<'_>) -> bool {
+        if row.flags.contains(Flags::DENYOOM) && !self.make_room(env) {
+            env.server.commands.of(self.id, row.index).reject();
+            reply.error(OUT_OF_MEMORY);
+            return false;
+        }
+        true
+    }
+
+    /// Evicts until memory is below `maxmemory`; `false` when a write must be refused.
+    #[inline]
+    fn make_room(&mut self, env: Env<'_>) -> bool {
+        env.config.maxmemory == 0 || self.evict(env)
+    }
+
+    /// Evicts from this shard while the process is above `maxmemory`. The limit is shared: a shard that has nothing to
+    /// give lets the write pass as long as another can give.
+    fn evict(&mut self, env: Env<'_>) -> bool {
+        let excess = env.server.memory_excess(env.config.maxmemory);
+        if excess == 0 {
+            return true;
+        }
+        let policy = env.config.maxmemory_policy;
+        if policy == MaxmemoryPolicy::NoEviction {
+            return false;
+        }
+        let rules = Rules {
+            policy,
+            samples: env.config.maxmemory_samples,
+            lfu_decay_minutes: env.config.lfu_decay_time,
+        };
+        let mut freed = 0;
+        while freed < excess {
+            let evicted = self.maintain(|keyspace, locks, effects, rng| {
+                let (database, entry) =
+                    keyspace.evict_one(&rules, rng, env.now, |hash| locks.is_claimed(hash))?;
+                effects.push(database, &[b"DEL".as_slice(), entry.key()]);
+                let bytes = entry.memory_usage() as u64;
+                keyspace.discard_entry(entry);
+                Some(bytes)
+            });
+            match evicted {
+                Some(bytes) => freed += bytes,
+                None => return freed > 0 || env.server.others_can_evict(self.id, policy.is_volatile()),
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,69 @@
+//! Which shard a command runs on, and what it locks there.
+
+use super::locks::{Claims, Mode};
+use crate::base::slot::{ShardId, SlotMap};
+use crate::command::keys::KeySpec;
+use crate::command::{Command, Merge, Route, routing};
+use crate::store::keyspace::Keyspace;
+
+/// Where a command runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// On the home shard, over the session.
+    Home,
+    /// On one shard.
+    Shard(ShardId),
+    /// On several shards, as a transaction.
+    Spanning,
+}
+
+/// Where the command of `row` with these arguments runs.
+#[inline]
+pub fn target(slots: &SlotMap, home: ShardId, row: &Command, arguments: &[&[u8]]) -> Target {
+    if let Some(key) = row.single_key(arguments) {
+        return Target::Shard(slots.owner_of_key(key));
+    }
+    match row.route {
+        Route::Home => Target::Home,
+        Route::Split(Merge::Watch) => Target::Spanning,
+        Route::EveryShard(_) if slots.shards() > 1 => Target::Spanning,
+        Route::EveryShard(_) => Target::Shard(0),
+        Route::Cursor => Target::Shard(routing::cursor_shard(arguments, slots.shards())),
+        Route::Split(_) | Route::Gather if slots.shards() == 1 => Target::Shard(0),
+        Route::Split(_) | Route::Gather => keyed_target(slots, home, row, arguments),
+    }
+}
+
+fn keyed_target(slots: &SlotMap, home: ShardId, row: &Command, arguments: &[&[u8]]) -> Target {
+    let mut owner = None;
+    let mut spanning = false;
+    for spec in row.keys {
+        spec.positions(arguments, |at| {
+            let shard = slots.owner_of_key(arguments[at]);
+            spanning |= *owner.get_or_insert(shard) != shard;
+        });
+    }
+    if spanning { Target::Spanning } else { Target::Shard(owner.unwrap_or(home)) }
+}
+
+/// How a key of `spec` is locked.
+pub fn mode_of(spec: &KeySpec) -> Mode {
+    if spec.is_read_only() { Mode::Shared } else { Mode::Exclusive }
+}
+
+/// How a command without keys locks whole shards.
+pub fn whole_mode(row: &Command) -> Mode {
+    if row.is_write() { Mode::Exclusive } else { Mode::Shared }
+}
+
+/// What a command whose keys are all on one shard locks there.
+pub fn claims_of(keyspace: &Keyspace, row: &Command, arguments: &[&[u8]]) -> Claims {
+    if matches!(row.route, Route::EveryShard(_) | Route::Cursor) {
+        return Claims::Whole(whole_mode(row));
+    }
+    let mut keys = Vec::new();
+    for spec in row.keys {
+        spec.positions(arguments, |at| keys.push((keyspace.hash(arguments[at]), mode_of(spec))));
+    }
+    Claims::keys(keys)
+}

@@ -1,0 +1,322 @@
+//! The keyspace of one shard: its databases, the versions of watched keys, the expire cycle, and counters of what
+//! happened to keys. What goes when memory is short is chosen in [`super::evict`].
+
+use ahash::{AHashMap, RandomState};
+
+use super::database::Database;
+use super::entry::Entry;
+use super::evict::Pool;
+use super::graveyard::Graveyard;
+use super::table::EntryRef;
+use crate::base::clock::UnixMillis;
+
+/// Counters of a shard's keyspace since start or CONFIG RESETSTAT.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyspaceCounters {
+    /// Reads that found their key.
+    pub hits: u64,
+    /// Reads that did not.
+    pub misses: u64,
+    /// Keys removed because their time had come.
+    pub expired: u64,
+    /// Keys removed to stay below `maxmemory`.
+    pub evicted: u64,
+    /// Changes of the dataset (`rdb_changes_since_last_save`).
+    pub dirty: u64,
+    /// Entries that were freed in slices.
+    pub lazily_freed: u64,
+}
+
+/// A watched key: how many clients watch it, and the number of its last change.
+#[derive(Clone, Copy, Debug)]
+struct Watched {
+    watchers: u32,
+    version: u64,
+}
+
+/// Databases and watched keys of one shard.
+pub struct Keyspace {
+    databases: Vec<Database>,
+    watched: AHashMap<(u32, Box<[u8]>), Watched>,
+    version: u64,
+    hashers: RandomState,
+    /// What waits to be freed.
+    graveyard: Graveyard,
+    /// Database with which the next expire cycle begins.
+    expire_from: usize,
+    /// Candidates for eviction.
+    pub(super) candidates: Pool,
+    /// What happened to keys.
+    pub counters: KeyspaceCounters,
+}
+
+impl Keyspace {
+    /// An empty keyspace of `databases` databases. All shards of a process share `hashers`, so that a key has one hash.
+    pub fn new(databases: usize, hashers: RandomState) -> Self {
+        Self {
+            databases: (0..databases).map(|_| Database::new(hashers.clone())).collect(),
+            watched: AHashMap::new(),
+            version: 0,
+            hashers,
+            graveyard: Graveyard::default(),
+            expire_from: 0,
+            candidates: Pool::default(),
+            counters: KeyspaceCounters::default(),
+        }
+    }
+
+    /// Number of databases.
+    pub fn databases(&self) -> usize {
+        self.databases.len()
+    }
+
+    /// A database. The index was checked when the client selected it.
+    #[inline]
+    pub fn database(&self, index: usize) -> &Database {
+        &self.databases[index]
+    }
+
+    /// A database.
+    #[inline]
+    pub fn database_mut(&mut self, index: usize) -> &mut Database {
+        &mut self.databases[index]
+    }
+
+    /// The hash of `key` in every table of the process.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        self.hashers.hash_one(key)
+    }
+
+    /// The entry of a key, whether its time has come or not.
+    #[inline]
+    pub fn find(&self, database: usize, key: &[u8]) -> Option<EntryRef<'_>> {
+        self.databases[database].find(self.hash(key), key)
+    }
+
+    /// Adds an entry and returns the one whose place it takes. Watchers are not told.
+    pub fn insert(&mut self, database: usize, entry: Entry, now: UnixMillis) -> Option<Entry> {
+        let hash = self.hash(entry.key());
+        self.databases[database].replace(hash, entry, now)
+    }
+
+    /// Takes the entry of a key out. Watchers are not told.
+    pub fn remove(&mut self, database: usize, key: &[u8]) -> Option<Entry> {
+        let hash = self.hash(key);
+        self.databases[database].remove(hash, key)
+    }
+
+    /// Tells those who watch the key that it changed.
+    #[inline]
+    pub fn touch(&mut self, database: usize, key: &[u8]) {
+        if !self.watched.is_empty() {
+            self.touch_watched(database, key);
+        }
+    }
+
+    #[cold]
+    fn touch_watched(&mut self, database: usize, key: &[u8]) {
+        if let Some(watched) = self.watched.get_mut(&(database as u32, Box::from(key))) {
+            self.version += 1;
+            watched.version = self.version;
+        }
+    }
+
+    /// Tells those who watch keys of a database whose keys all change; `exists` says which are worth telling.
+    pub fn touch_all(&mut self, database: usize, exists: impl Fn(&Self, &[u8]) -> bool) {
+        let touched: Vec<Box<[u8]>> = self
+            .watched
+            .keys()
+            .filter(|(index, key)| *index as usize == database && exists(self, key))
+            .map(|(_, key)| key.clone())
+            .collect();
+        for key in touched {
+            self.touch_watched(database, &key);
+        }
+    }
+
+    /// Starts a watch; returns the key's version.
+    pub fn watch(&mut self, database: usize, key: &[u8]) -> u64 {
+        self.version += 1;
+        let version = self.version;
+        let watched =
+            self.watched.entry((database as u32, Box::from(key))).or_insert(Watched { watchers: 0, version });
+        watched.watchers += 1;
+        watched.version
+    }
+
+    /// Ends a watch.
+    pub fn unwatch(&mut self, database: usize, key: &[u8]) {
+        let name = (database as u32, Box::from(key));
+        if let Some(watched) = self.watched.get_mut(&name) {
+            watched.watchers -= 1;
+            if watched.watchers == 0 {
+                self.watched.remove(&name);
+            }
+        }
+    }
+
+    /// The version of a watched key; `None` when nobody watches it.
+    pub fn watched_version(&self, database: usize, key: &[u8]) -> Option<u64> {
+        self.watched.get(&(database as u32, Box::from(key))).map(|watched| watched.version)
+    }
+
+    /// Number of watched keys.
+    pub fn watched_keys(&self) -> usize {
+        self.watched.len()
+    }
+
+    /// Swaps two databases (SWAPDB). Watches stay with the index.
+    pub fn swap(&mut self, one: usize, other: usize) {
+        self.databases.swap(one, other);
+    }
+
+    /// Puts a fresh database in place of one and returns the old one, to be freed by whoever has the time.
+    pub fn replace_database(&mut self, index: usize) -> Database {
+        let fresh = Database::new(self.hashers.clone());
+        std::mem::replace(&mut self.databases[index], fresh)
+    }
+
+    /// Removes keys whose time has come, of all databases in turn; `budget` bounds the work and is what is left of it
+    /// afterwards (zero: there may be more to do). Keys that `is_locked`, asked by the hash, holds stay for a later
+    /// cycle. `on_expired` is told the database and the entry, for effects. Returns the number of removed keys.
+    pub fn expire_cycle(
+        &mut self,
+        now: UnixMillis,
+        budget: &mut usize,
+        is_locked: impl Fn(u64) -> bool,
+        mut on_expired: impl FnMut(usize, &Entry),
+    ) -> usize {
+        let mut removed = 0;
+        for _ in 0..self.databases.len() {
+            let index = self.expire_from % self.databases.len();
+            self.expire_from = index + 1;
+            let hashers = self.hashers.clone();
+            let may_remove = |entry: &Entry| !is_locked(hashers.hash_one(entry.key()));
+            while let Some(entry) = self.databases[index].expire_next(now, budget, &may_remove) {
+                removed += 1;
+                self.counters.expired += 1;
+                if !self.watched.is_empty() {
+                    self.touch_watched(index, entry.key());
+                }
+                on_expired(index, &entry);
+                self.graveyard.bury_entry(entry);
+            }
+            if *budget == 0 {
+                break;
+            }
+        }
+        removed
+    }
+
+    /// Takes a database over that was replaced, to be freed by [`Keyspace::free_some`].
+    pub fn discard(&mut self, database: Database) {
+        self.graveyard.bury(database);
+    }
+
+    /// Takes an entry over that was removed, to be freed by [`Keyspace::free_some`] if it is large, else at once.
+    pub fn discard_entry(&mut self, entry: Entry) {
+        self.graveyard.bury_entry(entry);
+    }
+
+    /// Frees about `budget` discarded entries; returns how many. Call it whenever there is time while
+    /// [`Keyspace::lazy_objects`] is not zero.
+    pub fn free_some(&mut self, budget: usize) -> usize {
+        let freed = self.graveyard.free_some(budget);
+        self.counters.lazily_freed += freed as u64;
+        freed
+    }
+
+    /// Entries that wait to be freed (`lazyfree_pending_objects`).
+    pub fn lazy_objects(&self) -> usize {
+        self.graveyard.objects()
+    }
+
+    /// Bytes that wait to be freed; for `maxmemory` they count as freed.
+    pub fn lazy_bytes(&self) -> usize {
+        self.graveyard.bytes()
+    }
+
+    /// Removes the key if its time has come; returns whether it did.
+    pub fn expire_if_due(&mut self, database: usize, key: &[u8], now: UnixMillis) -> Option<Entry> {
+        let due = self.find(database, key).is_some_and(|entry| entry.is_expired(now));
+        if !due {
+            return None;
+        }
+        let entry = self.remove(database, key);
+        self.counters.expired += 1;
+        self.touch(database, key);
+        entry
+    }
+}
+
+impl std::fmt::Debug for Keyspace {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let keys: Vec<usize> = self.databases.iter().map(Database::len).collect();
+        formatter.debug_struct("Keyspace").field("keys", &keys).field("counters", &self.counters).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = 1_700_000_000_000;
+
+    fn keyspace() -> Keyspace {
+        Keyspace::new(3, RandomState::with_seeds(1, 2, 3, 4))
+    }
+
+    #[test]
+    fn the_expire_cycle_reaches_all_databases_within_its_budget() {
+        let mut keyspace = keyspace();
+        for number in 0..300 {
+            let expire = (number >= 30).then_some(NOW + 10);
+            let entry = Entry::new_string(format!("{number}").as_bytes(), b"value", expire);
+            keyspace.insert(number % 3, entry, NOW);
+        }
+        let locked = keyspace.hash(b"100");
+        assert_eq!(keyspace.expire_cycle(NOW, &mut 1000, |_| false, |_, _| {}), 0);
+        let later = NOW + 1000;
+        let mut seen = [0; 3];
+        assert_eq!(keyspace.expire_cycle(later, &mut 20, |_| false, |index, _| seen[index] += 1), 20);
+        keyspace.expire_cycle(later, &mut 20, |_| false, |index, _| seen[index] += 1);
+        assert_eq!(seen, [20, 20, 0], "one database does not starve the next");
+        let mut keys = Vec::new();
+        keyspace.expire_cycle(
+            later,
+            &mut 1000,
+            |hash| hash == locked,
+            |_, entry| keys.push(entry.key().to_vec()),
+        );
+        let left: usize = (0..3).map(|index| keyspace.database(index).len()).sum();
+        assert!(left == 31 || left == 30);
+        assert!(!keys.contains(&b"100".to_vec()));
+        assert_eq!(keyspace.counters.expired as usize, 300 - left);
+    }
+
+    #[test]
+    fn expiry_tells_watchers() {
+        let mut keyspace = keyspace();
+        keyspace.insert(0, Entry::new_string(b"a", b"value", Some(NOW)), NOW);
+        let version = keyspace.watch(0, b"a");
+        assert_eq!(keyspace.expire_cycle(NOW + 100, &mut 10, |_| false, |_, _| {}), 1);
+        assert_ne!(keyspace.watched_version(0, b"a"), Some(version));
+    }
+
+    #[test]
+    fn discarded_databases_are_freed_later() {
+        let mut keyspace = keyspace();
+        for number in 0..100 {
+            keyspace.insert(1, Entry::new_string(format!("{number}").as_bytes(), b"value", None), NOW);
+        }
+        let old = keyspace.replace_database(1);
+        keyspace.discard(old);
+        assert_eq!(keyspace.lazy_objects(), 100);
+        assert!(keyspace.lazy_bytes() > 0 && keyspace.database(1).is_empty());
+        while keyspace.lazy_objects() > 0 {
+            keyspace.free_some(10);
+        }
+        assert_eq!((keyspace.lazy_bytes(), keyspace.counters.lazily_freed), (0, 100));
+    }
+}
