@@ -135,9 +135,20 @@ const UNIX_MS: [&str; 8] = [
     "9223372036854775807",
 ];
 
+/// When the keys of a run expire that are given a time to live.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// Long after the run, so that no reply depends on the moment.
+    Far,
+    /// Some of them within milliseconds.
+    #[allow(dead_code, reason = "not every test that uses the generator lets keys expire")]
+    Near,
+}
+
 /// Makes the commands of a run.
 pub struct Generator {
     random: Random,
+    expiry: Expiry,
     forms: Vec<(u32, Vec<Part>)>,
     total: u32,
 }
@@ -147,7 +158,14 @@ impl Generator {
     pub fn new(random: Random) -> Self {
         let forms: Vec<_> = COMMANDS.iter().map(|(weight, form)| (*weight, parse(form))).collect();
         let total = forms.iter().map(|(weight, _)| weight).sum();
-        Self { random, forms, total }
+        Self { random, expiry: Expiry::Far, forms, total }
+    }
+
+    /// Sets when keys expire.
+    #[allow(dead_code, reason = "as for Expiry::Near")]
+    pub fn expiring(mut self, expiry: Expiry) -> Self {
+        self.expiry = expiry;
+        self
     }
 
     /// The next command. Inside a transaction EXEC comes soon.
@@ -205,6 +223,13 @@ impl Generator {
     }
 
     fn argument(&mut self, kind: &str) -> Vec<u8> {
+        if self.expiry == Expiry::Near && self.random.one_in(2) {
+            match kind {
+                "ms" => return self.random.between(1, 40).to_string().into(),
+                "unixms" | "futurems" => return (unix_ms() + self.random.between(1, 40)).to_string().into(),
+                _ => {}
+            }
+        }
         let random = &mut self.random;
         let text = match kind {
             "key" => return random.pick(&KEYS).to_vec(),
@@ -270,4 +295,9 @@ impl Generator {
             out.push(b"PING".to_vec());
         }
     }
+}
+
+fn unix_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as i64)
 }
