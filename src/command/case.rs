@@ -1,4 +1,6 @@
-//! A bench for handlers: one keyspace, a clock that stands still, and commands as one would type them.
+//! Benches for handlers: one keyspace or one client, a clock that stands still, and commands as one would type them.
+
+use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -6,14 +8,18 @@ use rand::rngs::SmallRng;
 use super::Run;
 use super::context::{Context, run};
 use super::effect::{Effects, Propagation};
-use super::session::Caller;
-use super::table::{Resolved, resolve};
+use super::gate::{Admission, admit};
+use super::home::{HomeContext, Then};
+use super::session::{Caller, Session};
+use super::table::{Resolved, names, resolve};
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
 use crate::config::Config;
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
 use crate::resp::request::split_words;
+use crate::state::Server;
+use crate::store::entry::Entry;
 use crate::store::keyspace::Keyspace;
 
 /// Runs commands of [`Run::Keyspace`] against one keyspace.
@@ -95,6 +101,12 @@ impl Case {
         out
     }
 
+    /// Stores a string, whatever commands exist.
+    pub fn put(&mut self, key: &str, value: &str) {
+        let entry = Entry::new_string(key.as_bytes(), value.as_bytes(), None);
+        self.keyspace.insert(self.caller.database as usize, entry, self.now);
+    }
+
     /// The effects since the last call, as words joined by blanks.
     pub fn effects(&mut self) -> Vec<String> {
         self.effects
@@ -106,5 +118,105 @@ impl Case {
                 words.join(" ")
             })
             .collect()
+    }
+}
+
+impl Default for Case {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Runs commands of [`Run::Home`] for one client, through the gate.
+pub struct HomeCase {
+    /// The client.
+    pub session: Session,
+    /// What all shards share.
+    pub server: Server,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The home shard.
+    pub shard: ShardId,
+    /// The clock.
+    pub now: UnixMillis,
+    rng: SmallRng,
+}
+
+impl HomeCase {
+    /// A client that needs no password, with number 1, of a server with four shards.
+    pub fn new() -> Self {
+        Self::with("")
+    }
+
+    /// The same under a configuration file of these lines.
+    pub fn with(lines: &str) -> Self {
+        let config = Config::parse(lines).expect("a good configuration");
+        let now = 1_700_000_000_000;
+        let mut session = Session::new(1, now, config.requirepass.is_empty());
+        session.peer_address = "192.0.2.7:50000".into();
+        session.local_address = "192.0.2.1:6379".into();
+        Self {
+            session,
+            server: Server::new(config.clone(), 4, "0123456789".repeat(4), names()),
+            config: Arc::new(config),
+            shard: 0,
+            now,
+            rng: SmallRng::seed_from_u64(1),
+        }
+    }
+
+    /// Runs one line, split as an inline command is; returns the encoded reply, or in angle brackets what the floor
+    /// above is asked for.
+    pub fn run(&mut self, line: &str) -> String {
+        let words = split_words(line.as_bytes()).expect("balanced quotes");
+        let arguments: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        let (reply, then) = self.run_arguments(&arguments);
+        match then {
+            Then::Done => String::from_utf8_lossy(&reply).into_owned(),
+            then => {
+                assert!(reply.is_empty() || matches!(then, Then::Close), "both a reply and {then:?}");
+                format!("<{then:?}>")
+            }
+        }
+    }
+
+    /// Runs one command; returns the encoded reply and what happens then. A command that is let through to a keyspace
+    /// is answered with its name.
+    pub fn run_arguments(&mut self, arguments: &[&[u8]]) -> (Vec<u8>, Then) {
+        let mut out = Vec::new();
+        let mut reply = Reply::new(&mut out, self.session.caller.protocol);
+        let row = match admit(&mut self.session, resolve(arguments), arguments, &self.config) {
+            Admission::Run(row) => row,
+            Admission::HangUp => return (out, Then::Close),
+            Admission::Queued => {
+                reply.simple("QUEUED");
+                return (out, Then::Done);
+            }
+            Admission::Refused(text) => {
+                reply.error(text);
+                return (out, Then::Done);
+            }
+        };
+        let Run::Home(handler) = row.run else {
+            reply.simple(row.full_name);
+            return (out, Then::Done);
+        };
+        let mut home = HomeContext {
+            session: &mut self.session,
+            server: &self.server,
+            config: &self.config,
+            shard: self.shard,
+            now: self.now,
+            rng: &mut self.rng,
+            reply,
+        };
+        let then = handler(&mut home, arguments);
+        (out, then)
+    }
+}
+
+impl Default for HomeCase {
+    fn default() -> Self {
+        Self::new()
     }
 }

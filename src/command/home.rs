@@ -29,6 +29,20 @@ pub struct HomeContext<'a> {
     pub reply: Reply<'a>,
 }
 
+impl HomeContext<'_> {
+    /// Replies `+OK` and is done.
+    pub fn ok(&mut self) -> Then {
+        self.reply.ok();
+        Then::Done
+    }
+
+    /// Replies with an error and is done.
+    pub fn error(&mut self, text: impl AsRef<[u8]>) -> Then {
+        self.reply.error(text);
+        Then::Done
+    }
+}
+
 /// What happens after a handler on the home shard.
 #[derive(Debug)]
 pub enum Then {
@@ -91,7 +105,8 @@ pub enum Ask {
     },
     /// CONFIG REWRITE.
     ConfigRewrite,
-    /// RESET: the connection goes back to how it began; replies `+RESET`.
+    /// RESET: the session is as new already ([`Session::reset`]); what the floor above holds for the connection
+    /// (MONITOR, subscriptions) ends too. Replies `+RESET`.
     Reset,
     /// DEBUG RESTART, CRASH and the like: ends the process abruptly.
     Crash(&'static str),

@@ -111,18 +111,40 @@ impl KeySpec {
 
     /// Calls `found` with the position of every key in `arguments`. Positions beyond the arguments are left out.
     pub fn positions(&self, arguments: &[&[u8]], mut found: impl FnMut(usize)) {
+        if let Located::Keys { first, end, step } = self.locate(arguments) {
+            let mut at = first;
+            while at < end.min(arguments.len()) {
+                found(at);
+                at += step;
+            }
+        }
+    }
+
+    /// The positions of the keys in `arguments`, checked as `COMMAND GETKEYS` checks them: `None` when the arguments
+    /// do not fit the specification. No keyword, no keys.
+    pub fn checked_positions(&self, arguments: &[&[u8]]) -> Option<Vec<usize>> {
+        match self.locate(arguments) {
+            Located::Nowhere => Some(Vec::new()),
+            Located::Keys { first, end, step } if first < end && end <= arguments.len() => {
+                Some((first..end).step_by(step).collect())
+            }
+            _ => None,
+        }
+    }
+
+    fn locate(&self, arguments: &[&[u8]]) -> Located {
         let count = arguments.len();
         let begin = match self.begin {
             Begin::Index(index) => index,
             Begin::Keyword(word, from) => match find_keyword(arguments, word, from) {
                 Some(at) => at + 1,
-                None => return,
+                None => return Located::Nowhere,
             },
         };
         if begin >= count {
-            return;
+            return Located::Malformed;
         }
-        let (first, end, step) = match self.find {
+        match self.find {
             Find::Range { last, step, limit } => {
                 let end = if last >= 0 {
                     begin + last as usize + 1
@@ -131,7 +153,7 @@ impl KeySpec {
                     let span = if limit > 1 { span / limit } else { span };
                     (begin + span + 1).saturating_sub(last.unsigned_abs() as usize)
                 };
-                (begin, end, step)
+                Located::Keys { first: begin, end, step }
             }
             Find::Count { number, first, step } => {
                 let Some(keys) = arguments
@@ -139,18 +161,23 @@ impl KeySpec {
                     .and_then(|digits| crate::base::number::parse_i64(digits))
                     .and_then(|keys| usize::try_from(keys).ok())
                 else {
-                    return;
+                    return Located::Malformed;
                 };
                 let first = begin + first;
-                (first, first.saturating_add(keys.saturating_mul(step)), step)
+                Located::Keys { first, end: first.saturating_add(keys.saturating_mul(step)), step }
             }
-        };
-        let mut at = first;
-        while at < end.min(count) {
-            found(at);
-            at += step;
         }
     }
+}
+
+/// Where a specification finds keys.
+enum Located {
+    /// From `first` on, before `end`, every `step`. They may lie beyond the arguments.
+    Keys { first: usize, end: usize, step: usize },
+    /// The keyword is not there, so there are none.
+    Nowhere,
+    /// The arguments do not fit.
+    Malformed,
 }
 
 fn find_keyword(arguments: &[&[u8]], word: &str, from: i32) -> Option<usize> {

@@ -10,17 +10,23 @@ pub mod args;
 #[cfg(test)]
 pub mod case;
 pub mod context;
+pub mod description;
 pub mod effect;
+pub mod gate;
 pub mod home;
 pub mod keys;
 pub mod merge;
 pub mod routing;
 pub mod session;
+pub mod syntax;
 pub mod table;
 
 pub mod bitmap;
+pub mod client;
+pub mod cluster;
 pub mod connection;
 pub mod generic;
+pub mod introspection;
 pub mod server;
 pub mod string;
 pub mod transaction;
@@ -29,6 +35,7 @@ pub use context::Context;
 pub use home::{HomeContext, Then};
 pub use keys::KeySpec;
 pub use merge::Merge;
+pub use syntax::Argument;
 
 bitflags::bitflags! {
     /// What Redis calls command flags, as `COMMAND INFO` names them, and two of our own.
@@ -80,6 +87,12 @@ bitflags::bitflags! {
         const NOT_QUEUED = 1 << 21;
         /// Sentinel also serves it; shown only in documentation.
         const SENTINEL = 1 << 22;
+        /// Only where a directive such as `enable-debug-command` allows it.
+        const PROTECTED = 1 << 23;
+        /// May be called without any key although it has key specifications (EVAL).
+        const NO_MANDATORY_KEYS = 1 << 24;
+        /// Used by servers among themselves; shown only in documentation.
+        const SYSTEM = 1 << 25;
     }
 }
 
@@ -118,6 +131,30 @@ pub enum Group {
     Geo,
     /// Streams.
     Stream,
+}
+
+impl Group {
+    /// The name that COMMAND DOCS gives it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Group::Generic => "generic",
+            Group::String => "string",
+            Group::Bitmap => "bitmap",
+            Group::List => "list",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
+            Group::Hash => "hash",
+            Group::Pubsub => "pubsub",
+            Group::Transactions => "transactions",
+            Group::Connection => "connection",
+            Group::Server => "server",
+            Group::Scripting => "scripting",
+            Group::HyperLogLog => "hyperloglog",
+            Group::Cluster => "cluster",
+            Group::Geo => "geo",
+            Group::Stream => "stream",
+        }
+    }
 }
 
 /// How a command whose keys are on several shards is carried out. On one shard it just runs there.
@@ -187,6 +224,10 @@ pub struct Command {
     pub summary: &'static str,
     /// Cost for COMMAND DOCS.
     pub complexity: &'static str,
+    /// Version since which it is deprecated, and what to use in its place.
+    pub deprecated: Option<(&'static str, &'static str)>,
+    /// Its syntax for COMMAND DOCS.
+    pub arguments: &'static [Argument],
     /// Tips for clients, as COMMAND INFO lists them (`request_policy:multi_shard`).
     pub tips: &'static [&'static str],
     /// Further ACL categories beyond those that flags and group imply (`keyspace`, `dangerous`).
@@ -216,6 +257,8 @@ impl Command {
             since: "1.0.0",
             summary: "",
             complexity: "O(1)",
+            deprecated: None,
+            arguments: &[],
             tips: &[],
             categories: &[],
             subcommands: &[],
@@ -260,6 +303,18 @@ impl Command {
         self.since = since;
         self.summary = summary;
         self.complexity = complexity;
+        self
+    }
+
+    /// Sets since when it is deprecated and what replaces it.
+    pub const fn deprecated(mut self, since: &'static str, replaced_by: &'static str) -> Self {
+        self.deprecated = Some((since, replaced_by));
+        self
+    }
+
+    /// Sets the syntax for COMMAND DOCS.
+    pub const fn arguments(mut self, arguments: &'static [Argument]) -> Self {
+        self.arguments = arguments;
         self
     }
 

@@ -1,5 +1,7 @@
 //! What the server knows of one client: plain data on its home shard, without sockets.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use super::args::{OwnedArgs, OwnedCommand};
 use super::{Command, Flags};
 use crate::base::clock::UnixMillis;
@@ -29,6 +31,19 @@ pub enum ReplyMode {
     SkipNext,
     /// The command that runs is not answered.
     Skip,
+}
+
+impl ReplyMode {
+    /// To be called when a command has run: says whether its reply is sent, and moves on to the next command.
+    pub fn settle(&mut self) -> bool {
+        let answered = *self == Self::On;
+        *self = match *self {
+            Self::SkipNext => Self::Skip,
+            Self::Skip => Self::On,
+            other => other,
+        };
+        answered
+    }
 }
 
 /// A key that the client watches.
@@ -105,6 +120,8 @@ pub struct Session {
     pub watches: Vec<Watch>,
     /// Keys whose watch ended and whose owners must be told; the connection's loop empties it.
     pub unwatched: Vec<Watch>,
+    /// Channels and patterns that it is subscribed to.
+    pub subscriptions: u32,
     /// MONITOR.
     pub monitor: bool,
     /// READONLY of a cluster client.
@@ -139,6 +156,7 @@ impl Session {
             queue: None,
             watches: Vec::new(),
             unwatched: Vec::new(),
+            subscriptions: 0,
             monitor: false,
             cluster_read_only: false,
             cluster_port: false,
@@ -153,6 +171,36 @@ impl Session {
     /// Selected database.
     pub fn database(&self) -> usize {
         self.caller.database as usize
+    }
+
+    /// Whether every command that is right in itself may run at once: the client has authenticated, is not in a
+    /// transaction, and is not restricted to what subscribers may do.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.authenticated && self.queue.is_none() && self.subscriptions == 0
+    }
+
+    /// Whether the client is on this machine: it came through the Unix socket or over the loopback address.
+    pub fn is_local(&self) -> bool {
+        let host = self.peer_address.rsplit_once(':').map_or(&*self.peer_address, |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        match host.parse::<IpAddr>() {
+            Ok(address) => address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST,
+            Err(_) => !host.is_empty(),
+        }
+    }
+
+    /// RESET: how the client began, but for what describes its library. `authenticated` says whether one may run
+    /// commands without a password.
+    pub fn reset(&mut self, authenticated: bool) {
+        self.discard();
+        self.name = Box::default();
+        self.user = Box::from(&b"default"[..]);
+        self.authenticated = authenticated;
+        self.caller = Caller::default();
+        self.no_evict = false;
+        self.reply_mode = ReplyMode::On;
+        self.cluster_read_only = false;
     }
 
     /// Ends all watches.

@@ -2,12 +2,17 @@
 
 use std::sync::OnceLock;
 
-use super::{Command, bitmap, connection, generic, server, string, transaction};
+use super::{
+    Command, Flags, bitmap, client, cluster, connection, generic, introspection, server, string, transaction,
+};
 
 const FAMILIES: &[&[Command]] = &[
     bitmap::COMMANDS,
+    client::COMMANDS,
+    cluster::COMMANDS,
     connection::COMMANDS,
     generic::COMMANDS,
+    introspection::COMMANDS,
     server::COMMANDS,
     string::COMMANDS,
     transaction::COMMANDS,
@@ -16,8 +21,24 @@ const FAMILIES: &[&[Command]] = &[
 /// Slots of the index; a power of two, several times the number of commands.
 const SLOTS: usize = 2048;
 
+/// The names under which clients find commands.
 struct Index {
-    slots: Box<[Option<&'static Command>]>,
+    slots: Box<[Option<Name>]>,
+    /// Every top-level command that has a name, in the order of the families.
+    named: Vec<&'static Command>,
+}
+
+#[derive(Clone, Copy)]
+struct Name {
+    text: &'static str,
+    row: &'static Command,
+}
+
+static INDEX: OnceLock<Index> = OnceLock::new();
+
+#[inline]
+fn index() -> &'static Index {
+    INDEX.get_or_init(|| Index::new(table().top.iter().map(|row| Name { text: row.name, row })))
 }
 
 /// The families' rows with their numbers.
@@ -50,9 +71,37 @@ fn numbered(row: &Command, index: u16) -> &'static Command {
     Box::leak(Box::new(Command { index, subcommands: subcommands.leak(), ..*row }))
 }
 
-/// Every top-level command.
+/// Every top-level command that clients can find.
 pub fn all() -> impl Iterator<Item = &'static Command> {
-    table().top.iter().copied()
+    index().named.iter().copied()
+}
+
+/// Gives commands other names (`rename-command`): pairs of the old and the new name, an empty one to take the command
+/// away. To be called once, before anything is looked up. The error is the number of the pair at fault and Redis's
+/// reason.
+pub fn rename(pairs: &[(&[u8], &[u8])]) -> Result<(), (usize, &'static str)> {
+    let fresh = INDEX.set(Index::new(renamed(pairs)?.into_iter())).is_ok();
+    assert!(fresh, "commands are renamed before they are looked up");
+    Ok(())
+}
+
+/// All names after renaming. New ones live as long as the process.
+fn renamed(pairs: &[(&[u8], &[u8])]) -> Result<Vec<Name>, (usize, &'static str)> {
+    let mut names: Vec<Name> = table().top.iter().map(|row| Name { text: row.name, row }).collect();
+    for (number, (old, new)) in pairs.iter().enumerate() {
+        let place = names.iter().position(|name| old.eq_ignore_ascii_case(name.text.as_bytes()));
+        let place = place.ok_or((number, "No such command in rename-command"))?;
+        let Name { row, .. } = names.remove(place);
+        if new.is_empty() {
+            continue;
+        }
+        if names.iter().any(|name| new.eq_ignore_ascii_case(name.text.as_bytes())) {
+            return Err((number, "Target command name already exists"));
+        }
+        let text = Box::leak(String::from_utf8_lossy(new).into_owned().into_boxed_str());
+        names.insert(place, Name { text, row });
+    }
+    Ok(names)
 }
 
 /// Every row that can run or be counted: top-level commands, each followed by its subcommands. A row's place is its
@@ -67,20 +116,13 @@ pub fn names() -> Vec<&'static str> {
 }
 
 /// The top-level command of that name, whatever its case.
+#[inline]
 pub fn find(name: &[u8]) -> Option<&'static Command> {
-    static INDEX: OnceLock<Index> = OnceLock::new();
-    let index = INDEX.get_or_init(build);
-    let mut at = place(name);
-    loop {
-        let row = index.slots[at]?;
-        if row.name.len() == name.len() && name.eq_ignore_ascii_case(row.name.as_bytes()) {
-            return Some(row);
-        }
-        at = (at + 1) % SLOTS;
-    }
+    index().find(name)
 }
 
-/// The row that `arguments` name: the subcommand's when the command is a container and knows it.
+/// The row that `arguments` name: the subcommand's when the command has such. What hides its subcommands
+/// ([`Flags::HIDDEN_SUBCOMMANDS`]) may take other words in their place.
 pub fn resolve(arguments: &[&[u8]]) -> Resolved {
     let Some(row) = arguments.first().and_then(|name| find(name)) else { return Resolved::UnknownCommand };
     if row.subcommands.is_empty() {
@@ -89,8 +131,8 @@ pub fn resolve(arguments: &[&[u8]]) -> Resolved {
     let Some(name) = arguments.get(1) else { return Resolved::Row(row) };
     match row.subcommands.iter().find(|sub| name.eq_ignore_ascii_case(sub.name.as_bytes())) {
         Some(sub) => Resolved::Row(sub),
-        None if matches!(row.run, super::Run::Container) => Resolved::UnknownSubcommand(row),
-        None => Resolved::Row(row),
+        None if row.flags.contains(Flags::HIDDEN_SUBCOMMANDS) => Resolved::Row(row),
+        None => Resolved::UnknownSubcommand(row),
     }
 }
 
@@ -101,7 +143,7 @@ pub enum Resolved {
     Row(&'static Command),
     /// No such command.
     UnknownCommand,
-    /// The container has no such subcommand.
+    /// The command has no such subcommand.
     UnknownSubcommand(&'static Command),
 }
 
@@ -115,40 +157,33 @@ fn place(name: &[u8]) -> usize {
     (mixed >> (64 - SLOTS.trailing_zeros())) as usize
 }
 
-fn build() -> Index {
-    let mut slots = vec![None; SLOTS].into_boxed_slice();
-    for row in all() {
-        let mut at = place(row.name.as_bytes());
-        while slots[at].is_some() {
+impl Index {
+    fn new(names: impl Iterator<Item = Name>) -> Self {
+        let mut index = Self { slots: vec![None; SLOTS].into_boxed_slice(), named: Vec::new() };
+        for name in names {
+            let mut at = place(name.text.as_bytes());
+            while index.slots[at].is_some() {
+                at = (at + 1) % SLOTS;
+            }
+            index.slots[at] = Some(name);
+            index.named.push(name.row);
+        }
+        index
+    }
+
+    #[inline]
+    fn find(&self, name: &[u8]) -> Option<&'static Command> {
+        let mut at = place(name);
+        loop {
+            let Name { text, row } = self.slots[at]?;
+            if text.len() == name.len() && name.eq_ignore_ascii_case(text.as_bytes()) {
+                return Some(row);
+            }
             at = (at + 1) % SLOTS;
         }
-        slots[at] = Some(row);
     }
-    Index { slots }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_have_their_numbers() {
-        for (index, row) in rows().iter().enumerate() {
-            assert_eq!(usize::from(row.index), index, "{}", row.full_name);
-        }
-        for row in all() {
-            let found = find(row.name.to_uppercase().as_bytes()).expect("its own name");
-            assert!(std::ptr::eq(found, row));
-            for subcommand in row.subcommands {
-                assert!(std::ptr::eq(rows()[usize::from(subcommand.index)], subcommand));
-            }
-        }
-    }
-
-    #[test]
-    fn names_are_unique() {
-        let mut names = names();
-        names.sort_unstable();
-        assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
-    }
-}
+#[path = "table_test.rs"]
+mod tests;

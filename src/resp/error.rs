@@ -18,6 +18,10 @@ pub const DB_INDEX_OUT_OF_RANGE: &str = "ERR DB index is out of range";
 pub const STRING_TOO_LONG: &str = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
 /// The client has not authenticated.
 pub const NO_AUTH: &str = "NOAUTH Authentication required.";
+/// AUTH or HELLO with a wrong password or user.
+pub const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+/// A command of a cluster's node while there are no ports of shards.
+pub const CLUSTER_DISABLED: &str = "ERR This instance has cluster support disabled";
 /// A write is refused because `maxmemory` is reached and nothing can be evicted.
 pub const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
 /// EXEC after an error while queueing.

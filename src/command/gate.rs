@@ -1,0 +1,183 @@
+//! What a command must pass on its way in: a fixed list of reasons to refuse it, in the order in which Redis 7.2 looks
+//! at them, and the queue of MULTI.
+//!
+//! Only what the home shard can judge from the session is here. What depends on where and when a command runs (memory,
+//! pauses, the role of the server) is judged there; it uses [`refuse`] to the same end.
+
+use super::session::Session;
+use super::table::Resolved;
+use super::{Command, Flags};
+use crate::config::{Config, ProtectedAction};
+use crate::resp::error::{NO_AUTH, unknown_subcommand, wrong_arity};
+
+/// Bytes of a client's words that an error shows.
+const SHOWN_BYTES_MAX: usize = 128;
+
+/// What is to be done with a command.
+#[derive(Debug)]
+pub enum Admission {
+    /// It runs now.
+    Run(&'static Command),
+    /// It was queued; the client is told `+QUEUED`.
+    Queued,
+    /// The client gets this error.
+    Refused(Vec<u8>),
+    /// The client is a browser or means no good: the connection is closed without an answer.
+    HangUp,
+}
+
+/// Decides about a command that `resolved` names. Costs a few branches for a command that is right, of a client that
+/// has authenticated and is in no transaction.
+#[inline]
+pub fn admit(session: &mut Session, resolved: Resolved, arguments: &[&[u8]], config: &Config) -> Admission {
+    if let Resolved::Row(row) = resolved
+        && session.is_plain()
+        && row.arity_fits(arguments.len())
+        && !row.flags.contains(Flags::PROTECTED)
+    {
+        return Admission::Run(row);
+    }
+    admit_slowly(session, resolved, arguments, config)
+}
+
+#[cold]
+fn admit_slowly(
+    session: &mut Session,
+    resolved: Resolved,
+    arguments: &[&[u8]],
+    config: &Config,
+) -> Admission {
+    if arguments.first().is_some_and(|name| speaks_http(name)) {
+        return Admission::HangUp;
+    }
+    let row = match resolved {
+        Resolved::Row(row) => row,
+        Resolved::UnknownCommand => {
+            return Admission::Refused(refuse(session, None, &unknown_command(arguments)));
+        }
+        Resolved::UnknownSubcommand(_) => {
+            let text = unknown_subcommand(arguments[1], arguments[0]);
+            return Admission::Refused(refuse(session, None, text.as_bytes()));
+        }
+    };
+    let reasons = [
+        wrong_number_of_arguments,
+        not_allowed_here,
+        not_authenticated,
+        not_in_transactions,
+        only_subscribes,
+    ];
+    for reason in reasons {
+        if let Some(text) = reason(session, row, arguments, config) {
+            return Admission::Refused(refuse(session, Some(row), text.as_bytes()));
+        }
+    }
+    match &mut session.queue {
+        Some(_) if row.full_name == "watch" => {
+            Admission::Refused(b"ERR WATCH inside MULTI is not allowed".to_vec())
+        }
+        Some(queue) if !row.flags.contains(Flags::NOT_QUEUED) => {
+            // EXEC will refuse a spoilt transaction anyway: nothing of it is kept.
+            if !queue.refused {
+                queue.push(row, arguments);
+            }
+            Admission::Queued
+        }
+        _ => Admission::Run(row),
+    }
+}
+
+/// The error that the client gets for a refused command. It spoils the transaction that is being queued; a refused EXEC
+/// ends it.
+pub fn refuse(session: &mut Session, row: Option<&'static Command>, error: &[u8]) -> Vec<u8> {
+    if row.is_some_and(|row| row.full_name == "exec") {
+        session.discard();
+        let reason = error.strip_prefix(b"ERR ").unwrap_or(error);
+        return [b"EXECABORT Transaction discarded because of: ", reason].concat();
+    }
+    if let Some(queue) = &mut session.queue {
+        queue.refused = true;
+    }
+    error.to_vec()
+}
+
+/// Words with which requests of HTTP begin or go on; a browser can be made to send such by a malicious page.
+fn speaks_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+}
+
+fn wrong_number_of_arguments(_: &Session, row: &Command, arguments: &[&[u8]], _: &Config) -> Option<String> {
+    (!row.arity_fits(arguments.len())).then(|| wrong_arity(row.full_name))
+}
+
+fn not_allowed_here(session: &Session, row: &Command, _: &[&[u8]], config: &Config) -> Option<String> {
+    let allowed = !row.flags.contains(Flags::PROTECTED)
+        || match config.enable_debug_command {
+            ProtectedAction::Yes => true,
+            ProtectedAction::Local => session.is_local(),
+            ProtectedAction::No => false,
+        };
+    let sentence = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", \
+        you can run it from a local connection, otherwise you need to set this option in the configuration file, \
+        and then restart the server.";
+    (!allowed).then(|| sentence.into())
+}
+
+fn not_authenticated(session: &Session, row: &Command, _: &[&[u8]], config: &Config) -> Option<String> {
+    let required = !session.authenticated && !config.requirepass.is_empty();
+    (required && !row.flags.contains(Flags::NO_AUTH)).then(|| NO_AUTH.into())
+}
+
+fn not_in_transactions(session: &Session, row: &Command, _: &[&[u8]], _: &Config) -> Option<String> {
+    let refused = session.queue.is_some() && row.flags.contains(Flags::NO_MULTI);
+    refused.then(|| "ERR Command not allowed inside a transaction".into())
+}
+
+fn only_subscribes(session: &Session, row: &Command, _: &[&[u8]], _: &Config) -> Option<String> {
+    const ALLOWED: &[&str] = &[
+        "ping",
+        "subscribe",
+        "ssubscribe",
+        "unsubscribe",
+        "sunsubscribe",
+        "psubscribe",
+        "punsubscribe",
+        "quit",
+        "reset",
+    ];
+    let resp3 = session.caller.protocol == crate::resp::reply::Protocol::Resp3;
+    if session.subscriptions == 0 || resp3 || ALLOWED.contains(&row.full_name) {
+        return None;
+    }
+    let name = row.full_name;
+    Some(format!(
+        "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+         this context"
+    ))
+}
+
+/// The error for an unknown command, with the first words that came with it.
+fn unknown_command(arguments: &[&[u8]]) -> Vec<u8> {
+    let mut shown = Vec::new();
+    for argument in arguments.iter().skip(1) {
+        if shown.len() >= SHOWN_BYTES_MAX {
+            break;
+        }
+        let room = SHOWN_BYTES_MAX - shown.len();
+        shown.push(b'\'');
+        shown.extend_from_slice(as_c_text(argument, room));
+        shown.extend_from_slice(b"' ");
+    }
+    let name = as_c_text(arguments.first().copied().unwrap_or_default(), SHOWN_BYTES_MAX);
+    [b"ERR unknown command '", name, b"', with args beginning with: ", &shown].concat()
+}
+
+/// What `printf("%.*s")` shows of a client's bytes.
+fn as_c_text(bytes: &[u8], bytes_max: usize) -> &[u8] {
+    let shown = &bytes[..bytes.len().min(bytes_max)];
+    shown.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "gate_test.rs"]
+mod tests;
