@@ -4,11 +4,13 @@
 use super::client::Client;
 use super::{skip, strict};
 use std::fs::File;
+use std::io;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How long a server may take until it answers.
@@ -27,15 +29,20 @@ pub enum Kind {
 }
 
 /// How to start a server.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Start {
     kind: Kind,
     binary: PathBuf,
     shards: Option<usize>,
     cluster: bool,
     defaults: bool,
+    gives_port: bool,
+    sandbox: Option<Sandbox>,
     arguments: Vec<String>,
 }
+
+/// What a server's process does to itself before it becomes the server.
+type Sandbox = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
 /// A start of the server under test, or `None` (said on standard output) when it cannot serve here.
 pub fn skerry() -> Option<Start> {
@@ -76,7 +83,16 @@ fn version_of(binary: &Path) -> Option<String> {
 
 impl Start {
     fn new(kind: Kind, binary: PathBuf) -> Self {
-        Self { kind, binary, shards: None, cluster: false, defaults: true, arguments: Vec::new() }
+        Self {
+            kind,
+            binary,
+            shards: None,
+            cluster: false,
+            defaults: true,
+            gives_port: true,
+            sandbox: None,
+            arguments: Vec::new(),
+        }
     }
 
     /// Sets the number of shards; real Redis has none and ignores it.
@@ -94,6 +110,18 @@ impl Start {
     /// Leaves out all arguments but the port, for tests of the command line itself.
     pub fn bare(mut self) -> Self {
         self.defaults = false;
+        self
+    }
+
+    /// Leaves out the port as well.
+    pub fn alone(mut self) -> Self {
+        self.gives_port = false;
+        self
+    }
+
+    /// Lets the process do something to itself first; between fork and exec, so it must not allocate.
+    pub fn sandbox(mut self, sandbox: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Self {
+        self.sandbox = Some(Arc::new(sandbox));
         self
     }
 
@@ -134,7 +162,10 @@ impl Start {
         let log_path = directory.path().join("output");
         let log = File::create(&log_path).expect("making a log file");
         let mut command = Command::new(&self.binary);
-        command.args(&self.arguments).args(["--port", &port.to_string()]);
+        command.args(&self.arguments);
+        if self.gives_port {
+            command.args(["--port", &port.to_string()]);
+        }
         if self.defaults {
             command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
             command.args(["--enable-debug-command", "yes", "--enable-protected-configs", "yes"]);
@@ -147,11 +178,17 @@ impl Start {
             if let Some(cluster_port) = cluster_port {
                 command.args(["--cluster-ports", &cluster_port.to_string()]);
             }
+        }
+        if self.kind == Kind::UnderTest && self.gives_port {
             let extra = std::env::var("SKERRY_EXTRA_ARGUMENTS").unwrap_or_default();
             command.args(extra.split_ascii_whitespace());
         }
         command.current_dir(directory.path()).stdin(Stdio::null());
         command.stdout(log.try_clone().expect("cloning a file")).stderr(log);
+        if let Some(sandbox) = self.sandbox {
+            // SAFETY: what the tests pass here makes system calls only and allocates nothing.
+            unsafe { command.pre_exec(move || sandbox()) };
+        }
         let child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.binary.display()));
         Server { child, port, cluster_port, kind: self.kind, directory, log_path }
     }
