@@ -91,6 +91,18 @@ impl Context<'_> {
         self.keyspace.find(self.caller.database as usize, key)
     }
 
+    /// Looks a key up to change it, and notes the use for eviction as Redis does for writes; counts nothing.
+    pub fn use_for_write(&mut self, key: &[u8]) -> Option<EntryRef<'_>> {
+        if !self.look_up(key) {
+            return None;
+        }
+        let entry = self.keyspace.find(self.caller.database as usize, key)?;
+        if !self.caller.no_touch {
+            entry.set_access(next_access(entry.access(), self.now, self.config, self.rng));
+        }
+        Some(entry)
+    }
+
     /// Whether the key exists and its time has not come.
     #[inline]
     pub fn exists(&mut self, key: &[u8]) -> bool {

@@ -1,5 +1,10 @@
 //! How the replies of several shards become one: pure folds over encoded replies.
 
+use rand::Rng;
+
+use crate::resp::Reply;
+use crate::resp::skim::{array, elements, integer};
+
 /// Which fold a split command uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Merge {
@@ -13,34 +18,138 @@ pub enum Merge {
     Concatenate,
     /// Weighted choice: each shard answers `[number of keys, key or null]`; one key is drawn (RANDOMKEY).
     Draw,
-    /// Versions of watched keys, which the session keeps; the client sees `+OK` (WATCH).
+    /// Versions of watched keys, which the session keeps; the client sees `+OK` (WATCH). Whoever runs WATCH takes the
+    /// versions out of the pieces ([`integers`]) itself; [`merge`] only says `+OK`.
     Watch,
 }
 
 /// One shard's reply, and the places of its keys among all keys of the command.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece<'a> {
-    /// The encoded reply.
+    /// The encoded reply, in the client's protocol.
     pub reply: &'a [u8],
-    /// Places of its keys.
+    /// Places of its keys, in the order of the elements; only [`Merge::Weave`] needs them.
     pub positions: &'a [usize],
 }
 
-/// Folds the pieces into the client's reply.
-pub fn merge(
-    kind: Merge,
-    pieces: &[Piece<'_>],
-    reply: &mut crate::resp::Reply<'_>,
-    _rng: &mut impl rand::Rng,
-) {
-    let _ = kind;
-    reply.raw(pieces[0].reply);
+/// Folds the shards' replies into the client's. An error of any shard is the reply, the first of several.
+///
+/// # Panics
+/// When a piece is no whole reply of the shape that `kind` asks for, or there is no piece.
+pub fn merge(kind: Merge, pieces: &[Piece<'_>], out: &mut Reply<'_>, rng: &mut impl Rng) {
+    if let Some(error) = pieces.iter().find(|piece| piece.reply.first() == Some(&b'-')) {
+        return out.raw(error.reply);
+    }
+    match kind {
+        Merge::AllOk => out.raw(pieces[0].reply),
+        Merge::Sum => out.int(pieces.iter().map(|piece| integer(piece.reply)).sum()),
+        Merge::Weave => weave(pieces, out),
+        Merge::Concatenate => {
+            out.array(pieces.iter().map(|piece| array(piece.reply).0).sum());
+            pieces.iter().for_each(|piece| out.raw(array(piece.reply).1));
+        }
+        Merge::Draw => draw(pieces, out, rng),
+        Merge::Watch => out.ok(),
+    }
 }
 
-/// The integers of an encoded array.
-pub fn integers(reply: &[u8]) -> Vec<i64> {
-    let text = reply.split(|&byte| byte == b'\n');
-    text.filter_map(|line| line.strip_prefix(b":")?.strip_suffix(b"\r"))
-        .filter_map(crate::base::number::parse_i64)
-        .collect()
+fn weave(pieces: &[Piece<'_>], out: &mut Reply<'_>) {
+    let keys = pieces.iter().map(|piece| piece.positions.len()).sum();
+    let mut woven: Vec<&[u8]> = vec![&[]; keys];
+    for piece in pieces {
+        assert_eq!(array(piece.reply).0, piece.positions.len(), "one element per key");
+        for (&position, element) in piece.positions.iter().zip(elements(piece.reply)) {
+            woven[position] = element;
+        }
+    }
+    out.array(keys);
+    woven.iter().for_each(|element| out.raw(element));
+}
+
+/// Each shard weighs as much as it has keys, so each key of the server is about equally likely.
+fn draw(pieces: &[Piece<'_>], out: &mut Reply<'_>, rng: &mut impl Rng) {
+    let weighed: Vec<(u64, &[u8])> = pieces
+        .iter()
+        .filter_map(|piece| {
+            let mut pair = elements(piece.reply);
+            Some((integer(pair.next()?).max(0) as u64, pair.next()?))
+        })
+        .collect();
+    let total: u64 = weighed.iter().map(|(weight, _)| weight).sum();
+    if total == 0 {
+        return out.null();
+    }
+    let mut drawn = rng.random_range(0..total);
+    for (weight, key) in weighed {
+        if drawn < weight {
+            return out.raw(key);
+        }
+        drawn -= weight;
+    }
+}
+
+/// The integers of an encoded array of them: the versions that a shard's part of WATCH answers.
+pub fn integers(encoded: &[u8]) -> Vec<i64> {
+    elements(encoded).map(integer).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::SmallRng;
+
+    use super::*;
+    use crate::resp::reply::Protocol;
+
+    fn merged(kind: Merge, parts: &[(&str, &[usize])]) -> String {
+        merged_with(kind, parts, &mut SmallRng::seed_from_u64(1))
+    }
+
+    fn merged_with(kind: Merge, parts: &[(&str, &[usize])], rng: &mut SmallRng) -> String {
+        let parts: Vec<Piece<'_>> =
+            parts.iter().map(|&(reply, positions)| Piece { reply: reply.as_bytes(), positions }).collect();
+        let mut out = Vec::new();
+        merge(kind, &parts, &mut Reply::new(&mut out, Protocol::Resp2), rng);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_first_error_wins() {
+        for kind in [Merge::AllOk, Merge::Sum, Merge::Weave, Merge::Concatenate, Merge::Draw, Merge::Watch] {
+            let parts: [(&str, &[usize]); 3] = [(":1\r\n", &[]), ("-ERR a\r\n", &[]), ("-ERR b\r\n", &[])];
+            assert_eq!(merged(kind, &parts), "-ERR a\r\n");
+        }
+    }
+
+    #[test]
+    fn plain_folds() {
+        assert_eq!(merged(Merge::AllOk, &[("+OK\r\n", &[]), ("+OK\r\n", &[])]), "+OK\r\n");
+        assert_eq!(merged(Merge::Watch, &[("*0\r\n", &[]), ("*0\r\n", &[])]), "+OK\r\n");
+        assert_eq!(merged(Merge::Sum, &[(":2\r\n", &[]), (":0\r\n", &[]), (":40\r\n", &[])]), ":42\r\n");
+        let parts: [(&str, &[usize]); 3] =
+            [("*1\r\n$1\r\na\r\n", &[]), ("*0\r\n", &[]), ("*2\r\n$1\r\nb\r\n$1\r\nc\r\n", &[])];
+        assert_eq!(merged(Merge::Concatenate, &parts), "*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n");
+    }
+
+    #[test]
+    fn keys_are_woven_back() {
+        let parts: [(&str, &[usize]); 2] =
+            [("*2\r\n$1\r\na\r\n$-1\r\n", &[0, 3]), ("*2\r\n$1\r\nb\r\n*1\r\n:1\r\n", &[1, 2])];
+        assert_eq!(merged(Merge::Weave, &parts), "*4\r\n$1\r\na\r\n$1\r\nb\r\n*1\r\n:1\r\n$-1\r\n");
+    }
+
+    #[test]
+    fn keys_are_drawn_by_weight() {
+        let mut rng = SmallRng::seed_from_u64(1);
+        let parts: [(&str, &[usize]); 3] = [
+            ("*2\r\n:100\r\n$1\r\na\r\n", &[]),
+            ("*2\r\n:0\r\n$-1\r\n", &[]),
+            ("*2\r\n:300\r\n$1\r\nb\r\n", &[]),
+        ];
+        let drawn: Vec<String> = (0..1000).map(|_| merged_with(Merge::Draw, &parts, &mut rng)).collect();
+        let of_a = drawn.iter().filter(|reply| *reply == "$1\r\na\r\n").count();
+        assert!((200..300).contains(&of_a), "{of_a} of 1000");
+        assert!(drawn.iter().all(|reply| reply != "$-1\r\n"));
+        assert_eq!(merged(Merge::Draw, &[("*2\r\n:0\r\n$-1\r\n", &[])]), "$-1\r\n");
+    }
 }

@@ -3,5 +3,6 @@
 pub mod error;
 pub mod reply;
 pub mod request;
+pub mod skim;
 
 pub use reply::Reply;

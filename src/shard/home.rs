@@ -432,6 +432,7 @@ impl Home {
             let entry = scratch.remove(database, key);
             back.push((shard, Moved { name, entry, modified }));
         }
+        scratch.end_scratch(&mut own.keyspace);
         let dirty = scratch.counters.dirty - dirty_before;
         transaction.gathered(order, reply, back, effects.commands, dirty)
     }

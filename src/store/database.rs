@@ -168,6 +168,13 @@ impl Database {
         }
     }
 
+    /// Drops the index of deadlines if there is no entry: it forgets those of removed keys only when they come due.
+    pub fn forget_deadlines(&mut self) {
+        if self.table.is_empty() && !self.expires.is_empty() {
+            self.expires = ExpireIndex::default();
+        }
+    }
+
     /// Takes entries out of a database that is to be emptied, in slices: see [`Table::drain_some`].
     pub fn drain_some(&mut self, cursor: u64, budget: usize, take: impl FnMut(Entry)) -> u64 {
         self.table.drain_some(cursor, budget, take)

@@ -152,12 +152,17 @@ impl Pool {
                 self.turn = (self.turn + 1) % keyspace.databases();
                 let database = keyspace.database(self.turn);
                 let mut chosen = None;
-                database.sample_for_eviction(rules.policy.is_volatile(), rng.random(), 1, |entry| {
-                    let wanted = !rules.policy.is_volatile() || entry.expire_at().is_some();
-                    if wanted && chosen.is_none() && !is_locked(database.hash(entry.key())) {
-                        chosen = Some((self.turn, entry.key().into()));
-                    }
-                });
+                database.sample_for_eviction(
+                    rules.policy.is_volatile(),
+                    rng.random(),
+                    rules.samples,
+                    |entry| {
+                        let wanted = !rules.policy.is_volatile() || entry.expire_at().is_some();
+                        if wanted && chosen.is_none() && !is_locked(database.hash(entry.key())) {
+                            chosen = Some((self.turn, entry.key().into()));
+                        }
+                    },
+                );
                 if chosen.is_some() {
                     return chosen;
                 }

@@ -46,6 +46,13 @@ impl Graveyard {
         }
     }
 
+    /// Takes over all that waits in another one.
+    pub fn append(&mut self, other: &mut Graveyard) {
+        self.tombs.append(&mut other.tombs);
+        self.objects += std::mem::take(&mut other.objects);
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
     /// Frees about `budget` small entries or the like in bytes; returns the number of entries freed.
     pub fn free_some(&mut self, budget: usize) -> usize {
         let (mut left, mut freed) = (budget, 0);

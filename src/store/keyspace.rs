@@ -88,10 +88,10 @@ impl Keyspace {
         self.hashers.hash_one(key)
     }
 
-    /// The entry of a key, whether its time has come or not.
+    /// The entry of a key, whether its time has come or not; none in a database that there is not.
     #[inline]
     pub fn find(&self, database: usize, key: &[u8]) -> Option<EntryRef<'_>> {
-        self.databases[database].find(self.hash(key), key)
+        self.databases.get(database)?.find(self.hash(key), key)
     }
 
     /// Adds an entry and returns the one whose place it takes. Watchers are not told.
@@ -100,10 +100,10 @@ impl Keyspace {
         self.databases[database].replace(hash, entry, now)
     }
 
-    /// Takes the entry of a key out. Watchers are not told.
+    /// Takes the entry of a key out; none in a database that there is not. Watchers are not told.
     pub fn remove(&mut self, database: usize, key: &[u8]) -> Option<Entry> {
         let hash = self.hash(key);
-        self.databases[database].remove(hash, key)
+        self.databases.get_mut(database)?.remove(hash, key)
     }
 
     /// Tells those who watch the key that it changed.
@@ -219,6 +219,13 @@ impl Keyspace {
         self.graveyard.bury_entry(entry);
     }
 
+    /// Ends a use as a scratch keyspace, after all entries were taken out: hands over to `heir` what was discarded, and
+    /// forgets the deadlines of what is gone.
+    pub fn end_scratch(&mut self, heir: &mut Keyspace) {
+        heir.graveyard.append(&mut self.graveyard);
+        self.databases.iter_mut().for_each(Database::forget_deadlines);
+    }
+
     /// Frees about `budget` discarded entries; returns how many. Call it whenever there is time while
     /// [`Keyspace::lazy_objects`] is not zero.
     pub fn free_some(&mut self, budget: usize) -> usize {
@@ -302,6 +309,26 @@ mod tests {
         let version = keyspace.watch(0, b"a");
         assert_eq!(keyspace.expire_cycle(NOW + 100, &mut 10, |_| false, |_, _| {}), 1);
         assert_ne!(keyspace.watched_version(0, b"a"), Some(version));
+    }
+
+    #[test]
+    fn a_scratch_keyspace_keeps_nothing() {
+        let (mut scratch, mut heir) = (keyspace(), keyspace());
+        let usage = scratch.database(0).memory_usage();
+        scratch.insert(0, Entry::new_string(b"a", &[b'x'; 100_000], Some(NOW + 1_000_000)), NOW);
+        let entry = scratch.remove(0, b"a").unwrap();
+        scratch.discard_entry(entry);
+        scratch.end_scratch(&mut heir);
+        assert_eq!((scratch.lazy_objects(), heir.lazy_objects()), (0, 1));
+        assert_eq!(scratch.database(0).memory_usage(), usage);
+        assert_eq!((heir.free_some(1), heir.lazy_bytes()), (1, 0));
+    }
+
+    #[test]
+    fn there_is_nothing_in_a_database_that_is_not_there() {
+        let mut keyspace = keyspace();
+        assert!(keyspace.find(99, b"a").is_none() && keyspace.remove(99, b"a").is_none());
+        assert!(keyspace.expire_if_due(99, b"a", NOW).is_none());
     }
 
     #[test]
