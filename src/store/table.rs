@@ -94,7 +94,7 @@ impl Table {
         if let Some(hash) = self.test_hash {
             return hash(key);
         }
-        self.hasher.hash_one(key)
+        spread(self.hasher.hash_one(key))
     }
 
     /// Number of entries.
@@ -262,7 +262,7 @@ impl Table {
     pub fn random(&self, random: u64) -> Option<EntryRef<'_>> {
         let mut state = random;
         for _ in 0..RANDOM_TRIES {
-            let hash = next_random(&mut state);
+            let hash = spread(next_random(&mut state));
             let segment = self.segment(hash);
             let index = segment.shape().home(segment.shape().tag(hash));
             // SAFETY: the table is borrowed.
@@ -273,7 +273,7 @@ impl Table {
                 return Some(unsafe { EntryRef::new(slot) });
             }
         }
-        self.slots_from(next_random(&mut state)).next().map(|slot| {
+        self.slots_from(spread(next_random(&mut state))).next().map(|slot| {
             // SAFETY: as above.
             unsafe { EntryRef::new(slot) }
         })
@@ -282,7 +282,7 @@ impl Table {
     /// Visits up to `count` neighbouring entries from a random place on; all of them if there are no more.
     pub fn sample(&self, mut random: u64, count: usize, mut visit: impl FnMut(&Entry)) {
         let count = count.min(self.len());
-        for slot in self.slots_from(next_random(&mut random)).take(count) {
+        for slot in self.slots_from(spread(next_random(&mut random))).take(count) {
             // SAFETY: the slot is in use, and its entry borrowed with the table.
             let entry = unsafe { EntryRef::new(slot) };
             visit(&entry);
@@ -552,6 +552,15 @@ fn find_in(
         let entry = unsafe { slot.entry() };
         is_match(&entry)
     })
+}
+
+/// Makes hashes up to twice as dense at the high end as at the low one. So at any number of keys segments are found in all
+/// stages of filling up; else they would all grow and split at the same time, and the memory a key takes would
+/// swing with the number of keys.
+#[inline]
+fn spread(uniform: u64) -> u64 {
+    let product = u128::from(uniform) * u128::from(!uniform);
+    uniform + (product >> 64) as u64 / 3
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): spreads one random number into as many as are needed.
