@@ -1,9 +1,9 @@
 //! A bucket: one cache line of eight slots, each an entry's pointer packed with a tag of its hash.
 //!
 //! A slot's bits, from the top: one mark, a tag of 19, and the entry's address without its four
-//! low zeros (44). An empty slot has neither tag nor address. The marks of a bucket's first four slots
+//! low zeros (44). An empty slot has neither tag nor address. The marks of a bucket's first five slots
 //! together are its *distance*: how many buckets further on the farthest entry lies that has its home here
-//! but found no place. They are not part of the slots' content; the other four are free.
+//! but found no place. They are not part of the slots' content; the other three are free.
 //!
 //! Which bucket is an entry's home, and what a tag means, is [`super::segment`]'s.
 
@@ -19,7 +19,7 @@ pub(super) const TAG_BITS: u32 = 19;
 /// Largest distance a bucket can record.
 pub(super) const DISTANCE_MAX: usize = (1 << DISTANCE_BITS) - 1;
 
-const DISTANCE_BITS: usize = 4;
+const DISTANCE_BITS: usize = 5;
 const ADDRESS_BITS: u32 = 44;
 const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
 const ADDRESS_ZEROS: u32 = 4;

@@ -220,9 +220,7 @@ pub(super) fn find(
 ) -> Option<(usize, usize)> {
     let tag = shape.tag(hash);
     let home = shape.home(tag);
-    let mut step = 0;
-    loop {
-        let index = shape.after(home, step);
+    let mut find_at = |index: usize| {
         let bucket = &buckets[index];
         let mut candidates = bucket.candidates(tag);
         while candidates != 0 {
@@ -233,11 +231,9 @@ pub(super) fn find(
             }
             candidates &= candidates - 1;
         }
-        if step == buckets[home].distance() {
-            return None;
-        }
-        step += 1;
-    }
+        None
+    };
+    find_at(home).or_else(|| (1..=buckets[home].distance()).find_map(|step| find_at(shape.after(home, step))))
 }
 
 /// Puts a slot into its home or the nearest bucket after it with a vacancy; `false` if none is in reach.

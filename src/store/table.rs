@@ -139,14 +139,18 @@ impl Table {
         prefetch(self.segment(hash).home_address(hash).cast());
     }
 
-    /// Second stage, when the bucket has arrived: starts fetching the blocks of the entries that may match.
+    /// Second stage, when the bucket has arrived: starts fetching the blocks of the entries that may match, or, if
+    /// there is none, the next bucket for those that strayed.
     #[inline]
     pub fn prefetch_entry(&self, hash: u64) {
         let segment = self.segment(hash);
-        let tag = segment.shape().tag(hash);
-        // SAFETY: the table is borrowed.
-        let bucket = unsafe { &segment.buckets()[segment.shape().home(tag)] };
-        let mut candidates = bucket.candidates(tag);
+        let home = segment.home_address(hash);
+        // SAFETY: the address is that of a bucket, and the table is borrowed.
+        let bucket = unsafe { &*home };
+        let mut candidates = bucket.candidates(segment.shape().tag(hash));
+        if candidates == 0 && bucket.distance() > 0 {
+            prefetch(home.wrapping_add(1).cast());
+        }
         while candidates != 0 {
             let address = bucket.get(candidates.trailing_zeros() as usize).address();
             prefetch(address);
