@@ -129,8 +129,9 @@ impl Context<'_> {
     /// Removes a key whose time has come, with its effect.
     #[cold]
     pub fn expire(&mut self, database: usize, key: &[u8]) {
-        if self.keyspace.expire_if_due(database, key, self.now).is_some() {
+        if let Some(entry) = self.keyspace.expire_if_due(database, key, self.now) {
             self.effects.push(database, &[b"DEL".as_slice(), key]);
+            self.keyspace.discard_entry(entry);
         }
     }
 

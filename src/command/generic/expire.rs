@@ -135,12 +135,12 @@ pub fn persist(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
 
 /// TTL
 pub fn ttl(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
-    tell(ctx, arguments[1], |when, now| in_seconds(when.saturating_sub(now)));
+    tell(ctx, arguments[1], |when, now| in_seconds(when - now));
 }
 
 /// PTTL
 pub fn pttl(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
-    tell(ctx, arguments[1], |when, now| when.saturating_sub(now));
+    tell(ctx, arguments[1], |when, now| when - now);
 }
 
 /// EXPIRETIME
@@ -158,12 +158,12 @@ fn tell(ctx: &mut Context<'_>, key: &[u8], told: fn(UnixMillis, UnixMillis) -> i
     let answer = match ctx.inspect(key).map(|entry| entry.expire_at()) {
         None => -2,
         Some(None) => -1,
-        Some(Some(when)) => told(when, ctx.now).max(0),
+        Some(Some(when)) => told(when, ctx.now),
     };
     ctx.reply.int(answer);
 }
 
-/// To the nearest second.
+/// To the nearest second. A time that is told is never negative: its key would have expired.
 fn in_seconds(millis: i64) -> i64 {
-    millis.saturating_add(500) / 1000
+    ((millis.unsigned_abs() + 500) / 1000) as i64
 }

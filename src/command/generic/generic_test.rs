@@ -170,6 +170,7 @@ fn errors_of_expire() {
     }
     assert_eq!(case.run("TTL key:0000"), ":-1\r\n");
     assert_eq!(case.run("PEXPIREAT key:0000 9223372036854775807"), ":1\r\n");
+    assert_eq!(case.run("EXPIRETIME key:0000"), ":9223372036854776\r\n");
 }
 
 #[test]
