@@ -137,6 +137,22 @@ fn routing(row: &Reply) -> Option<(String, Vec<i64>)> {
     Some((items[0].text(), [1, 3, 4, 5].map(|index| items[index].integer()).to_vec()))
 }
 
+/// Rows that 7.2 changed against 7.0: arguments that became optional, and commands that scripts may call now.
+const CHANGED_ROWS: [&str; 12] = [
+    "command|getkeys",
+    "command|getkeysandflags",
+    "zrank",
+    "zrevrank",
+    "wait",
+    "blpop",
+    "brpop",
+    "blmove",
+    "blmpop",
+    "brpoplpush",
+    "bzpopmin",
+    "bzpopmax",
+];
+
 #[test]
 fn command_table_agrees_with_redis() {
     let (Some(redis), Some(ours)) = (redis(), server()) else { return };
@@ -149,7 +165,8 @@ fn command_table_agrees_with_redis() {
     let commands = names.iter().filter(|name| !name.contains('|')).count();
     assert_eq!(ours.run("COMMAND COUNT"), Reply::Integer(commands as i64));
     let mut differences = Vec::new();
-    for name in names.iter().filter(|name| known.contains(*name)) {
+    let comparable = |name: &&String| known.contains(*name) && !CHANGED_ROWS.contains(&name.as_str());
+    for name in names.iter().filter(comparable) {
         let row = |client: &mut Client| client.command(&["COMMAND", "INFO", name]).items()[0].clone();
         let (expected, actual) = (row(&mut redis), row(&mut ours));
         if routing(&expected) != routing(&actual) {
