@@ -7,6 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rand::{Rng, SeedableRng};
+
 use super::{Event, IoMode, Ring, RingOptions, SocketId};
 
 const MODES: [IoMode; 2] = [IoMode::Multishot, IoMode::Plain];
@@ -96,7 +98,7 @@ impl Echo {
         let start = Instant::now();
         while !done(self) {
             assert!(start.elapsed() < PATIENCE, "gave up on: {what}");
-            self.turn(Duration::from_millis(50));
+            self.turn(Duration::from_millis(5));
         }
     }
 }
@@ -534,6 +536,108 @@ fn completions_beyond_the_queue_are_not_lost() {
             let mut bytes = [0; 8];
             stream.read_exact(&mut bytes).unwrap();
             assert_eq!(&bytes, b"firstabc");
+        }
+    }
+}
+
+#[test]
+fn the_rings_descriptor_is_readable_when_there_is_something_to_reap() {
+    for mode in MODES {
+        let mut echo = Echo::new(small(mode));
+        let (mut near, far) = UnixStream::pair().unwrap();
+        echo.attach(far.into());
+        echo.turn(Duration::ZERO);
+        assert!(!readable(echo.ring.raw_fd(), 0), "{mode:?}");
+        let writing = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(5));
+            near.write_all(b"x").unwrap();
+            near
+        });
+        assert!(readable(echo.ring.raw_fd(), 10_000), "{mode:?}");
+        assert!(echo.ring.has_completions());
+        let mut events = Vec::new();
+        echo.ring.poll(&mut events).unwrap();
+        assert!(matches!(events[..], [Event::Received { .. }]), "{events:?}");
+        writing.join().unwrap();
+    }
+}
+
+fn readable(fd: i32, timeout_ms: i32) -> bool {
+    let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: the pointer is to one entry, alive for the call.
+    unsafe { libc::poll(&raw mut poll, 1, timeout_ms) == 1 }
+}
+
+/// Random attaching, writing, pausing, closing: every peer gets its own bytes back in order, or the beginning of them
+/// if it was closed, and in the end every slot and every buffer is free.
+#[test]
+fn random_lives_of_sockets_leave_nothing_behind() {
+    for mode in MODES {
+        let seed: u64 = rand::random();
+        println!("seed {seed} {mode:?}");
+        let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+        let mut echo = Echo::new(small(mode));
+        let mut peers: Vec<Peer> = Vec::new();
+        for _ in 0..6000 {
+            let pick = if peers.is_empty() { 0 } else { random.random_range(0..peers.len()) };
+            match random.random_range(0..10) {
+                0 if peers.len() < 50 => {
+                    let (near, far) = UnixStream::pair().unwrap();
+                    near.set_nonblocking(true).unwrap();
+                    let id = echo.attach(far.into());
+                    peers.push(Peer { near, id, written: Vec::new(), read: Vec::new() });
+                }
+                1..=4 if !peers.is_empty() => peers[pick].write(random.random_range(1..5000)),
+                5 if !peers.is_empty() => echo.ring.pause_receive(peers[pick].id),
+                6 if !peers.is_empty() => echo.ring.resume_receive(peers[pick].id),
+                7 if !peers.is_empty() => peers[pick].read(),
+                8 if !peers.is_empty() && random.random_range(0..4) == 0 => {
+                    let mut peer = peers.swap_remove(pick);
+                    echo.ring.close(peer.id);
+                    peer.read();
+                    assert!(peer.written.starts_with(&peer.read));
+                }
+                _ => echo.turn(Duration::ZERO),
+            }
+        }
+        for peer in &peers {
+            echo.ring.resume_receive(peer.id);
+        }
+        echo.until("all bytes to come back", |_| {
+            peers.iter_mut().for_each(Peer::read);
+            peers.iter().all(|peer| peer.read.len() == peer.written.len())
+        });
+        for peer in &peers {
+            assert!(peer.read == peer.written);
+            echo.ring.close(peer.id);
+        }
+        echo.until("all slots", |echo| echo.ring.statistics().sockets == 0);
+        assert_eq!(echo.ring.statistics().buffers_available, 8);
+        assert!(echo.broken.is_empty() && echo.ended.is_empty());
+    }
+}
+
+struct Peer {
+    near: UnixStream,
+    id: SocketId,
+    written: Vec<u8>,
+    read: Vec<u8>,
+}
+
+impl Peer {
+    fn write(&mut self, length: usize) {
+        let start = self.written.len();
+        let bytes: Vec<u8> =
+            (start..start + length).map(|i| (i * 31 % 251 + self.id.index()) as u8).collect();
+        if let Ok(count) = self.near.write(&bytes) {
+            self.written.extend_from_slice(&bytes[..count]);
+        }
+    }
+
+    fn read(&mut self) {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = self.near.read(&mut bytes) {
+            self.read.extend_from_slice(&bytes[..count]);
         }
     }
 }
