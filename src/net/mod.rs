@@ -7,6 +7,7 @@
 mod buffers;
 pub mod cpu;
 mod doorbell;
+mod event;
 pub mod listener;
 pub mod probe;
 mod ring;
@@ -17,5 +18,6 @@ mod ring_test;
 
 pub use buffers::Buffer;
 pub use doorbell::Doorbell;
-pub use ring::{Event, IoMode, Ring, RingOptions, Statistics};
+pub use event::{ACCEPT_PAUSE_MS, Event, IoMode, RingOptions, Statistics};
+pub use ring::Ring;
 pub use socket::SocketId;
