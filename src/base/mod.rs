@@ -3,6 +3,7 @@
 //! Nothing here knows keys, commands or sockets.
 
 pub mod clock;
+pub mod extended;
 pub mod glob;
 pub mod limits;
 pub mod number;
