@@ -64,6 +64,25 @@ impl Context<'_> {
         Some(entry)
     }
 
+    /// Looks a key up once, as [`Context::find`] does, and has `read` write the reply from its entry.
+    #[inline]
+    pub fn read<R>(&mut self, key: &[u8], read: impl FnOnce(Option<&Entry>, &mut Reply<'_>) -> R) -> R {
+        let database = self.caller.database as usize;
+        if let Some(entry) = self.keyspace.find(database, key) {
+            if !entry.is_expired(self.now) {
+                if !self.caller.no_touch {
+                    entry.set_access(next_access(entry.access(), self.now, self.config, self.rng));
+                }
+                let result = read(Some(&entry), &mut self.reply);
+                self.keyspace.counters.hits += 1;
+                return result;
+            }
+            self.expire(database, key);
+        }
+        self.keyspace.counters.misses += 1;
+        read(None, &mut self.reply)
+    }
+
     /// Looks a key up to tell something about it: counts hit or miss, but is no use of the key.
     pub fn inspect(&mut self, key: &[u8]) -> Option<EntryRef<'_>> {
         if !self.look_up_counted(key) {
@@ -135,12 +154,19 @@ impl Context<'_> {
         }
     }
 
-    /// Changes the entry of `key` in place; `None` when there is none. Follow it with [`Context::modified`].
+    /// Changes the entry of `key` in place, with one lookup; `None` when there is none or its time has come. Follow it
+    /// with [`Context::modified`].
     #[inline]
     pub fn update<R>(&mut self, key: &[u8], change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
         let hash = self.keyspace.hash(key);
-        let database = self.keyspace.database_mut(self.caller.database as usize);
-        database.find_mut(hash, key).map(|mut entry| change(&mut entry))
+        let index = self.caller.database as usize;
+        let mut entry = self.keyspace.database_mut(index).find_mut(hash, key)?;
+        if !entry.is_expired(self.now) {
+            return Some(change(&mut entry));
+        }
+        drop(entry);
+        self.expire(index, key);
+        None
     }
 
     /// Stores a value under `key` in place of whatever is there, with this expiry.
