@@ -1,4 +1,5 @@
-//! The same random commands to the server under test and to real Redis, every reply compared. What counts as
+//! The same random commands to the server under test and to real Redis, every reply compared; those that are
+//! newer than that Redis to one shard and to four. What counts as
 //! equal stands in `compare.rs`, what is sent in `grammar.rs`.
 //!
 //! `SKERRY_COMMANDS` sets how many commands a run sends (100 000), `SKERRY_SEED` repeats one.
@@ -106,7 +107,7 @@ impl Run {
             writeln!(text, "  {line}").expect("writing to a string");
         }
         panic!(
-            "{what}\n redis: {redis:?}\n ours:  {ours:?}\n after, with Redis's replies:\n{text} SKERRY_SEED={} command {}",
+            "{what}\n reference: {redis:?}\n ours:      {ours:?}\n after, with the reference's replies:\n{text} SKERRY_SEED={} command {}",
             self.seed, self.sent
         );
     }
@@ -181,12 +182,22 @@ fn show(command: &Command) -> String {
     command.iter().map(|word| format!("\"{}\"", word.escape_ascii())).collect::<Vec<_>>().join(" ")
 }
 
-fn compare_servers(test: &str, ours: Start) {
-    let Some(redis) = redis() else { return };
-    let (redis, ours) = (redis.spawn(), ours.spawn());
+/// What is compared with what.
+struct Comparison {
+    reference: Start,
+    ours: Start,
+    newer_commands: bool,
+}
+
+fn compare_servers(test: &str, comparison: Comparison) {
+    let Comparison { reference, ours, newer_commands } = comparison;
+    let (redis, ours) = (reference.spawn(), ours.spawn());
     let seed = seed(test);
     let mut random = Random::new(seed);
     let mut generator = Generator::new(random.fork());
+    if newer_commands {
+        generator = generator.with_newer_commands();
+    }
     let pair = || Pair::new(redis.client(), ours.client());
     let mut pairs: Vec<Pair> = (0..CONNECTIONS).map(|_| pair()).collect();
     pairs[CONNECTIONS - 1].both(&["HELLO", "3"]);
@@ -210,14 +221,27 @@ fn compare_servers(test: &str, ours: Start) {
 
 #[test]
 fn one_shard_answers_like_redis() {
-    let Some(start) = skerry() else { return };
-    compare_servers("one_shard_answers_like_redis", start.shards(1));
+    let (Some(reference), Some(start)) = (redis(), skerry()) else { return };
+    let comparison = Comparison { reference, ours: start.shards(1), newer_commands: false };
+    compare_servers("one_shard_answers_like_redis", comparison);
 }
 
 #[test]
 fn four_shards_answer_like_redis() {
+    let (Some(reference), Some(start)) = (redis(), skerry()) else { return };
+    let comparison = Comparison { reference, ours: start.shards(4), newer_commands: false };
+    compare_servers("four_shards_answer_like_redis", comparison);
+}
+
+#[test]
+fn four_shards_answer_like_one() {
     let Some(start) = skerry() else { return };
-    compare_servers("four_shards_answer_like_redis", start.shards(4));
+    if is_redis() {
+        return;
+    }
+    let comparison =
+        Comparison { reference: start.clone().shards(1), ours: start.shards(4), newer_commands: true };
+    compare_servers("four_shards_answer_like_one", comparison);
 }
 
 /// Keys whose time has passed when they are written, which the random commands leave out: a dataset that

@@ -2,7 +2,7 @@
 //! of their types, and now and then a command that is wrong on purpose.
 
 use super::common::Random;
-use super::grammar::{COMMANDS, Part, parse};
+use super::grammar::{COMMANDS, NEWER_COMMANDS, Part, parse};
 
 /// Few keys, so that commands meet: plain, of one slot, empty, binary, long.
 const KEYS: [&[u8]; 12] = [
@@ -121,6 +121,8 @@ const DATABASES: [&str; 8] = ["0", "1", "2", "0", "1", "-1", "16", "x"];
 const PATTERNS: [&[u8]; 10] =
     [b"*", b"?", b"{t}*", b"[a-b]", b"[^a]", b"a\\*", b"*{*", b"\xff*", b"nosuch", b"[b-a]*"];
 const WORDS: [&str; 9] = ["nosuchcommand", "x", "a b", "default", "name", "set", "GETT", "", "bad\nname"];
+/// XXH3 digests of "" and "a", of nothing here, too short, and none at all.
+const DIGESTS: [&str; 5] = ["2d06800538d394c2", "e6c632b61e964e1f", "0000000000000000", "2d06", "x"];
 /// Long ago, and far enough ahead to be nobody's clock; shared, so that equal times are compared too.
 const UNIX_SECONDS: [&str; 8] =
     ["1", "1000000000", "33177117420", "33177117421", "9999999999", "0", "-1", "9223372036854775807"];
@@ -159,6 +161,14 @@ impl Generator {
         let forms: Vec<_> = COMMANDS.iter().map(|(weight, form)| (*weight, parse(form))).collect();
         let total = forms.iter().map(|(weight, _)| weight).sum();
         Self { random, expiry: Expiry::Far, forms, total }
+    }
+
+    /// Adds the commands that are newer than the distribution's Redis.
+    #[allow(dead_code, reason = "not every test that uses the generator compares with Skerry itself")]
+    pub fn with_newer_commands(mut self) -> Self {
+        self.forms.extend(NEWER_COMMANDS.iter().map(|(weight, form)| (*weight, parse(form))));
+        self.total = self.forms.iter().map(|(weight, _)| weight).sum();
+        self
     }
 
     /// Sets when keys expire.
@@ -256,6 +266,7 @@ impl Generator {
             "unixms" => random.pick(&UNIX_MS),
             "future" => random.pick(&UNIX_SECONDS[2..]),
             "futurems" => random.pick(&UNIX_MS[2..]),
+            "digest" => random.pick(&DIGESTS),
             "kind" => random.pick(&["string", "STRING", "hash", "nosuch"]),
             _ => panic!("the grammar names an unknown kind of argument: {kind}"),
         };

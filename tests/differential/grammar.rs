@@ -101,6 +101,18 @@ pub const COMMANDS: &[(u32, &str)] = &[
     (1, "$word ( $value )+"),
 ];
 
+/// Commands and options newer than the Redis of the distribution; Skerry is compared with itself there.
+#[allow(dead_code, reason = "not every test that uses the grammar sends them")]
+pub const NEWER_COMMANDS: &[(u32, &str)] = &[
+    (6, "SET $key $value ( IFEQ | IFNE ) $value ( GET | ) ( EX $seconds | PXAT $futurems | KEEPTTL | )"),
+    (3, "SET $key $value ( IFDEQ | IFDNE ) $digest ( GET | )"),
+    (3, "DIGEST $key"),
+    (4, "DELEX $key ( IFEQ $value | IFNE $value | IFDEQ $digest | IFDNE $digest | )"),
+    (4, "MSETEX 2 $key $value $key $value ( NX | XX | ) ( EX $seconds | PXAT $futurems | KEEPTTL | )"),
+    (2, "MSETEX ( 1 | 3 | 0 | x ) $key $value $key $value $key $value ( NX | )"),
+    (4, "BITOP ( DIFF | DIFF1 | ANDOR | ONE ) $key ( $key )+"),
+];
+
 /// One part of a form.
 #[derive(Debug)]
 pub enum Part {
