@@ -6,5 +6,6 @@ pub mod clock;
 pub mod extended;
 pub mod glob;
 pub mod limits;
+pub mod memory;
 pub mod number;
 pub mod slot;

@@ -200,15 +200,28 @@ const OPERATIONS: [(&str, u8); 24] = [
 
 /// Raises the soft limit for locked memory to the hard one; the limit in bytes now.
 fn raise_memlock() -> io::Result<u64> {
+    raise_limit(libc::RLIMIT_MEMLOCK, u64::MAX)
+}
+
+/// Raises the soft limit for open descriptors to `wanted`, or as far as the hard one allows; the limit now. A limit
+/// that is higher stays.
+pub fn raise_descriptor_limit(wanted: u64) -> io::Result<u64> {
+    raise_limit(libc::RLIMIT_NOFILE, wanted)
+}
+
+fn raise_limit(resource: libc::__rlimit_resource_t, wanted: u64) -> io::Result<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the pointer is to a limit that the call may write.
-    if unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) } < 0 {
+    if unsafe { libc::getrlimit(resource, &raw mut limit) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    let raised = libc::rlimit { rlim_cur: limit.rlim_max, ..limit };
-    // SAFETY: the pointer is to a limit that the call reads.
-    if unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const raised) } == 0 {
-        limit = raised;
+    // As root the hard limit can be raised too.
+    for hard in [limit.rlim_max.max(wanted), limit.rlim_max] {
+        let raised = libc::rlimit { rlim_cur: limit.rlim_cur.max(wanted.min(hard)), rlim_max: hard };
+        // SAFETY: the pointer is to a limit that the call reads.
+        if unsafe { libc::setrlimit(resource, &raw const raised) } == 0 {
+            return Ok(raised.rlim_cur);
+        }
     }
     Ok(limit.rlim_cur)
 }

@@ -1,1 +1,13 @@
-//! See the crate documentation for what lives on this floor.
+//! Floor 6: what makes a process of it all: executors, connections, start and stop.
+//!
+//! [`boot`] checks the machine and starts one [`executor`] per shard; that reaps the ring and drives a [`tick`], which
+//! parses, routes and runs commands; [`ask`] does what handlers ask of connections and other shards; [`clients`]
+//! answers questions about clients; [`cron`] is what happens by the clock.
+
+mod ask;
+pub mod boot;
+mod clients;
+mod connection;
+mod cron;
+mod executor;
+mod tick;

@@ -99,14 +99,10 @@ impl Home {
         &mut self.rng
     }
 
-    /// The token of another shard, if it sleeps and has answered everything that this shard sent it.
-    pub fn borrow<'a>(shards: &'a Shards, peers_unanswered: usize, peer: ShardId) -> Option<Token<'a>> {
-        if peers_unanswered > 0 { None } else { shards.borrow(peer) }
-    }
-
-    /// Commands sent to `peer` and not answered yet.
-    pub fn unanswered(&self, peer: ShardId) -> usize {
-        self.peers[peer].unanswered
+    /// The hash of `key` in every table of the process.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        self.hashers.hash_one(key)
     }
 
     /// Whether a batch of `commands` for `peer` may run there under its borrowed token.
@@ -114,11 +110,6 @@ impl Home {
         commands <= BORROWED_BATCH_MAX
             && self.peers[peer].unanswered == 0
             && self.peers[peer].batch.is_empty()
-    }
-
-    /// Notes that a command which ran on a borrowed shard waits there for a lock: its answer comes as a message.
-    pub fn note_unanswered(&mut self, peer: ShardId) {
-        self.peers[peer].unanswered += 1;
     }
 
     /// Adds a command to the next message for `peer`.
@@ -151,7 +142,6 @@ impl Home {
 
     /// Starts a transaction. `may_borrow` is false while the same connection has one at the sequencer, which must come
     /// first. Its end appears in `finished`, now or later.
-
     pub fn start(
         &mut self,
         own: &mut Shard,

@@ -278,6 +278,13 @@ pub enum ServerMessage {
         /// The connection.
         connection: u64,
     },
+    /// To shard zero: the connection takes the stream no more. Not answered.
+    Unlisten {
+        /// Its home shard.
+        home: ShardId,
+        /// The connection.
+        connection: u64,
+    },
     /// To shard zero: answer when all effects seen so far were passed on.
     Flush {
         /// Who asks.

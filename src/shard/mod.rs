@@ -13,9 +13,6 @@ pub mod route;
 pub mod stream;
 pub mod transaction;
 
-#[cfg(test)]
-mod simulation_test;
-
 use crate::base::clock::UnixMillis;
 use crate::config::Config;
 use crate::state::Server;

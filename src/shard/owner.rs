@@ -119,9 +119,8 @@ impl Shard {
     /// Fetches what the command's first key will need into the cache: first the buckets of a whole batch
     /// (`entries` false), then their entries.
     #[inline]
-    pub fn prefetch(&self, caller: Caller, key: &[u8], entries: bool) {
+    pub fn prefetch(&self, caller: Caller, hash: u64, entries: bool) {
         let table = self.keyspace.database(caller.database as usize).table();
-        let hash = table.hash(key);
         if entries { table.prefetch_entry(hash) } else { table.prefetch_bucket(hash) }
     }
 
@@ -163,7 +162,7 @@ impl Shard {
         for entries in [false, true] {
             for (command, arguments) in &commands {
                 if let Some(key) = command.row.single_key(arguments) {
-                    self.prefetch(command.caller, key, entries);
+                    self.prefetch(command.caller, self.keyspace.hash(key), entries);
                 }
             }
         }
@@ -434,7 +433,6 @@ impl Shard {
     }
 
     /// Gates and the handler of one command whose keys are all here and free.
-
     fn perform(
         &mut self,
         env: Env<'_>,
@@ -501,7 +499,7 @@ impl Shard {
 
     /// Evicts until memory is below `maxmemory`; `false` when a write must be refused.
     #[inline]
-    fn make_room(&mut self, env: Env<'_>) -> bool {
+    pub fn make_room(&mut self, env: Env<'_>) -> bool {
         env.config.maxmemory == 0 || self.evict(env)
     }
 

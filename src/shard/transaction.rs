@@ -344,7 +344,6 @@ impl Planner<'_> {
 
 impl Transaction {
     /// Plans `requests`. `is_block` makes the reply an array (EXEC); `watches` must still hold.
-
     pub fn plan(
         slots: &SlotMap,
         hashers: &RandomState,

@@ -7,6 +7,7 @@ pub mod commands;
 pub mod counters;
 pub mod errors;
 pub mod histogram;
+pub mod log;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,0 +1,5 @@
+//! x
+/// x
+pub fn thread_allocated() -> i64 {
+    0
+}

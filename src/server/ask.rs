@@ -1,0 +1,438 @@
+//! What handlers ask of connections, other shards and the process.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::connection::Connection;
+use super::executor::{Core, Origin};
+use crate::base::clock::unix_micros;
+use crate::command::home::Ask;
+use crate::command::session::Session;
+use crate::command::{Command, Flags};
+use crate::net::SocketId;
+use crate::resp::Reply;
+use crate::resp::reply::Protocol;
+use crate::shard::message::{Message, Question, ServerMessage, Ticket};
+use crate::shard::owner::Shard;
+use crate::shard::transaction::Request;
+
+/// How the answers of all shards become a reply.
+#[derive(Clone, Copy, Debug)]
+enum Fold {
+    /// Lines as a verbatim string.
+    Text,
+    /// The sum of the counts.
+    Count,
+    /// OK if any shard counted one, else Redis's error for an unknown client.
+    OkIfAny,
+    /// OK.
+    Ok,
+}
+
+/// A question to all shards under way.
+#[derive(Debug)]
+pub(super) struct Tell {
+    remaining: usize,
+    count: u64,
+    text: Vec<u8>,
+    fold: Fold,
+    protocol: Protocol,
+}
+
+impl Tell {
+    fn reply(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut reply = Reply::new(&mut out, self.protocol);
+        match self.fold {
+            Fold::Text => reply.verbatim("txt", &self.text),
+            Fold::Count => reply.int(self.count as i64),
+            Fold::OkIfAny if self.count == 0 => reply.error("ERR No such client"),
+            Fold::OkIfAny | Fold::Ok => reply.ok(),
+        }
+        out
+    }
+}
+
+impl Core {
+    /// Does what a handler asked for; the reply comes now or later.
+    pub fn ask(&mut self, own: &mut Shard, id: SocketId, ask: Ask) {
+        match ask {
+            Ask::ClientList(filter) => self.tell(id, Question::ClientList(filter), Fold::Text),
+            Ask::ClientInfo => {
+                let Some(connection) = self.connections.get(id.index()).and_then(Option::as_ref) else {
+                    return;
+                };
+                let line = self.client_line(connection);
+                self.reply(id, |reply| reply.verbatim("txt", line.as_bytes()));
+            }
+            Ask::ClientKill { filter, old_form } => {
+                let fold = if old_form { Fold::OkIfAny } else { Fold::Count };
+                self.tell(id, Question::ClientKill(filter), fold);
+            }
+            Ask::ClientUnblock { id: client, with_error } => {
+                self.tell(id, Question::ClientUnblock { id: client, with_error }, Fold::Count);
+            }
+            Ask::ClientPause { until, writes_only } => {
+                self.server.pause.set(until, writes_only, self.now);
+                self.tell(id, Question::Fence, Fold::Ok);
+            }
+            Ask::ClientUnpause => {
+                self.server.pause.clear();
+                self.end_pause();
+                self.tell(id, Question::Fence, Fold::Ok);
+            }
+            Ask::Monitor => self.monitor(id),
+            Ask::Effects => self.listen_to_effects(own, id),
+            Ask::EffectsSync => self.sync_effects(own, id),
+            Ask::Sleep { micros } => {
+                std::thread::sleep(Duration::from_micros(micros));
+                self.reply(id, |reply| reply.ok());
+            }
+            Ask::Shutdown { .. } => {
+                crate::warning!("User requested shutdown...");
+                self.stop_all();
+            }
+            Ask::ConfigRewrite => self.rewrite_config(id),
+            Ask::Reset => self.reset(id),
+            Ask::Crash(how) => {
+                crate::warning!("DEBUG {how} was asked for: the process ends here");
+                std::process::abort();
+            }
+        }
+    }
+
+    /// An [`Ask`] of a command inside EXEC, whose reply is needed at once: answered from this shard alone.
+    pub fn ask_inside_exec(&mut self, connection: &Connection, ask: Ask, out: &mut Vec<u8>) {
+        let mut reply = Reply::new(out, connection.session.caller.protocol);
+        match ask {
+            Ask::ClientList(filter) => {
+                let mut text = self.client_list(&filter);
+                if filter.skip != Some(connection.session.id) && filter.ids.is_none() {
+                    text.extend_from_slice(self.client_line(connection).as_bytes());
+                }
+                reply.verbatim("txt", &text);
+            }
+            Ask::ClientInfo => reply.verbatim("txt", self.client_line(connection).as_bytes()),
+            Ask::ClientPause { until, writes_only } => {
+                self.server.pause.set(until, writes_only, self.now);
+                reply.ok();
+            }
+            Ask::ClientUnpause => {
+                self.server.pause.clear();
+                self.end_pause();
+                reply.ok();
+            }
+            _ => reply.error("ERR Command not allowed inside a transaction"),
+        }
+    }
+
+    /// Writes a reply in order and has it sent.
+    pub fn reply(&mut self, id: SocketId, write: impl FnOnce(&mut Reply<'_>)) {
+        let Some(connection) = self.connection(id) else { return };
+        let protocol = connection.session.caller.protocol;
+        let keep = connection.wants_reply();
+        let out = connection.reply_buffer();
+        let start = out.len();
+        write(&mut Reply::new(out, protocol));
+        if !keep {
+            out.truncate(start);
+        }
+        self.mark_dirty(id);
+    }
+
+    /// Asks every shard, this one included; the reply follows when all have answered.
+    fn tell(&mut self, id: SocketId, question: Question, fold: Fold) {
+        let Some(connection) = self.connection(id) else { return };
+        let protocol = connection.session.caller.protocol;
+        let ticket = connection.wait(false);
+        let remaining = self.shards.len();
+        self.tells.insert(ticket, Tell { remaining, count: 0, text: Vec::new(), fold, protocol });
+        for shard in (0..remaining).filter(|&shard| shard != self.id) {
+            let tell = ServerMessage::Tell { home: self.id, ticket, question: question.clone() };
+            self.shards.send(shard, Message::Server(tell));
+        }
+        let (count, text) = self.answer_question(&question, Some(id));
+        self.told(ticket, count, &text);
+    }
+
+    fn answer_question(&mut self, question: &Question, asking: Option<SocketId>) -> (u64, Vec<u8>) {
+        match question {
+            Question::ClientList(filter) => (0, self.client_list(filter)),
+            Question::ClientKill(filter) => (self.client_kill(filter, asking), Vec::new()),
+            Question::ClientUnblock { .. } => (0, Vec::new()),
+            Question::Fence => {
+                self.end_pause();
+                (0, Vec::new())
+            }
+        }
+    }
+
+    fn told(&mut self, ticket: Ticket, count: u64, text: &[u8]) {
+        let Some(tell) = self.tells.get_mut(&ticket) else { return };
+        tell.count += count;
+        tell.text.extend_from_slice(text);
+        tell.remaining -= 1;
+        if tell.remaining == 0
+            && let Some(tell) = self.tells.remove(&ticket)
+        {
+            self.answer(ticket, &tell.reply());
+        }
+    }
+
+    /// Acts on a message that is for connections.
+    pub fn act_on(&mut self, own: &mut Shard, message: ServerMessage) {
+        let _ = &own;
+        match message {
+            ServerMessage::Adopt { socket, listener } => {
+                self.adopted.push((Origin::of_tag(listener), socket));
+            }
+            ServerMessage::Tell { home, ticket, question } => {
+                let (count, text) = self.answer_question(&question, None);
+                let told = ServerMessage::Told { from: self.id, ticket, count, text };
+                self.shards.send(home, Message::Server(told));
+            }
+            ServerMessage::Told { ticket, count, text, .. } => self.told(ticket, count, &text),
+            ServerMessage::Monitor(line) => self.feed_own_monitors(&line),
+            ServerMessage::Slow { ticket, micros, arguments } => {
+                self.file_one_slow(ticket, micros, &arguments.slices())
+            }
+            ServerMessage::Listen { home, connection } => {
+                self.home.reselect_stream();
+                self.effect_listeners.push((home, connection));
+            }
+            ServerMessage::Unlisten { home, connection } => {
+                self.effect_listeners.retain(|&listener| listener != (home, connection));
+            }
+            ServerMessage::Flush { home, ticket } => {
+                self.feed_listeners();
+                let told = ServerMessage::Told { from: self.id, ticket, count: 0, text: Vec::new() };
+                self.shards.send(home, Message::Server(told));
+            }
+            ServerMessage::Feed { connection, bytes } => {
+                let id = SocketId::from_u64(connection);
+                if let Some(connection) = self.connection(id) {
+                    connection.out.extend_from_slice(&bytes);
+                    self.mark_dirty(id);
+                }
+            }
+            ServerMessage::Stop => self.stopping = true,
+        }
+    }
+
+    /// Connections that were accepted elsewhere and wait to be attached to this shard's ring.
+    pub fn take_adopted(&mut self) -> Vec<(std::os::fd::OwnedFd, Origin)> {
+        std::mem::take(&mut self.adopted).into_iter().map(|(origin, fd)| (fd, origin)).collect()
+    }
+
+    /// Tells all shards to drain and end.
+    pub fn stop_all(&mut self) {
+        self.server.stopping.store(true, Ordering::Release);
+        for shard in 0..self.shards.len() {
+            self.shards.send(shard, Message::Server(ServerMessage::Stop));
+        }
+    }
+
+    fn monitor(&mut self, id: SocketId) {
+        self.reply(id, |reply| reply.ok());
+        let Some(connection) = self.connection(id) else { return };
+        if !connection.session.monitor {
+            connection.session.monitor = true;
+            self.monitors.push(id);
+            self.server.monitors.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Shows a command to everyone who MONITORs.
+    pub fn feed_monitors(&mut self, id: SocketId, row: &'static Command, arguments: &[&[u8]]) {
+        if row.full_name == "exec" || row.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {
+            return;
+        }
+        let Some(connection) = self.connections.get(id.index()).and_then(Option::as_ref) else { return };
+        let line = monitor_line(&connection.session, arguments);
+        self.spread_monitor_line(line);
+    }
+
+    /// The same for a client whose connection is in hand.
+    pub fn feed_monitors_for(&mut self, session: &Session, row: &'static Command, arguments: &[&[u8]]) {
+        if !row.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {
+            self.spread_monitor_line(monitor_line(session, arguments));
+        }
+    }
+
+    fn spread_monitor_line(&mut self, line: Vec<u8>) {
+        for shard in (0..self.shards.len()).filter(|&shard| shard != self.id) {
+            self.shards.send(shard, Message::Server(ServerMessage::Monitor(line.clone())));
+        }
+        self.feed_own_monitors(&line);
+    }
+
+    fn feed_own_monitors(&mut self, line: &[u8]) {
+        for id in self.monitors.clone() {
+            if let Some(connection) = self.connection(id) {
+                connection.reply_buffer().extend_from_slice(line);
+                self.mark_dirty(id);
+            }
+        }
+    }
+
+    /// DEBUG EFFECTS: the connection is entered at shard zero first, then a barrier switches the collection on
+    /// everywhere, so that the stream begins at one point of every shard's order.
+    fn listen_to_effects(&mut self, own: &mut Shard, id: SocketId) {
+        self.reply(id, |reply| reply.ok());
+        let Some(connection) = self.connection(id) else { return };
+        connection.takes_effects = true;
+        let packed = id.to_u64();
+        self.server.effect_listeners.fetch_add(1, Ordering::Relaxed);
+        let listen = ServerMessage::Listen { home: self.id, connection: packed };
+        self.shards.send(0, Message::Server(listen));
+        self.switch_effects(own, true);
+    }
+
+    /// A listener is gone; without any, nothing is collected.
+    pub fn stop_effects(&mut self, id: SocketId) {
+        let unlisten = ServerMessage::Unlisten { home: self.id, connection: id.to_u64() };
+        self.shards.send(0, Message::Server(unlisten));
+        self.server.effect_listeners.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Runs `DEBUG EFFECTS-SWITCH` on every shard under a barrier; nobody waits for its reply.
+    fn switch_effects(&mut self, own: &mut Shard, on: bool) {
+        let word: &[u8] = if on { b"ON" } else { b"OFF" };
+        let request = Self::whole_request(&[b"DEBUG", b"EFFECTS-SWITCH", word]);
+        self.begin(own, Ticket { connection: u64::MAX, sequence: 0 }, request, false, &[], true);
+    }
+
+    fn whole_request(arguments: &[&[u8]]) -> Vec<Request> {
+        let crate::command::table::Resolved::Row(row) = crate::command::table::resolve(arguments) else {
+            return Vec::new();
+        };
+        let arguments = crate::command::args::OwnedArgs::copy(arguments);
+        vec![Request::Run { row, caller: Default::default(), arguments }]
+    }
+
+    /// DEBUG EFFECTS-SYNC: a reading barrier, then a question to shard zero that follows all effects.
+    fn sync_effects(&mut self, own: &mut Shard, id: SocketId) {
+        let Some(connection) = self.connection(id) else { return };
+        let protocol = connection.session.caller.protocol;
+        let ticket = connection.wait(false);
+        let tell = Tell { remaining: 1, count: 0, text: Vec::new(), fold: Fold::Ok, protocol };
+        self.tells.insert(ticket, tell);
+        let shards = std::sync::Arc::clone(&self.shards);
+        shards.deliver(own);
+        self.syncing.push(ticket);
+        let request = Self::whole_request(&[b"DBSIZE"]);
+        self.begin(own, Ticket { connection: u64::MAX, sequence: 1 }, request, false, &[], true);
+    }
+
+    /// The barrier of [`Core::sync_effects`] has passed.
+    pub fn effects_barrier_passed(&mut self) {
+        for ticket in std::mem::take(&mut self.syncing) {
+            let flush = ServerMessage::Flush { home: self.id, ticket };
+            self.shards.send(0, Message::Server(flush));
+        }
+    }
+
+    /// On shard zero: passes the stream on to those who take it.
+    pub fn feed_listeners(&mut self) {
+        if self.home.stream_bytes.is_empty() {
+            return;
+        }
+        let bytes = std::mem::take(&mut self.home.stream_bytes);
+        for &(home, connection) in &self.effect_listeners {
+            let feed = ServerMessage::Feed { connection, bytes: bytes.clone() };
+            self.shards.send(home, Message::Server(feed));
+        }
+    }
+
+    /// Files what was slow on this shard's token with the client's name, here or at its home shard.
+    pub fn file_slow(&mut self, own: &mut Shard) {
+        for slow in std::mem::take(&mut own.slow) {
+            if slow.home == self.id {
+                self.file_one_slow(slow.ticket, slow.micros, &slow.arguments.slices());
+            } else {
+                let (ticket, micros, arguments) = (slow.ticket, slow.micros, slow.arguments);
+                let message = ServerMessage::Slow { ticket, micros, arguments };
+                self.shards.send(slow.home, Message::Server(message));
+            }
+        }
+    }
+
+    /// A handler of the home shard was slow.
+    pub fn note_home_slow(&mut self, id: SocketId, row: &Command, micros: u64, arguments: &[&[u8]]) {
+        let threshold = self.config.slowlog_log_slower_than_us;
+        if threshold >= 0 && micros >= threshold as u64 && !row.flags.contains(Flags::SKIP_SLOWLOG) {
+            self.file_one_slow(Ticket { connection: id.to_u64(), sequence: 0 }, micros, arguments);
+        }
+    }
+
+    fn file_one_slow(&mut self, ticket: Ticket, micros: u64, arguments: &[&[u8]]) {
+        let id = SocketId::from_u64(ticket.connection);
+        let config = self.config.clone();
+        let server = self.server.clone();
+        let (address, name) = match self.connection(id) {
+            Some(connection) => (connection.session.peer_address.clone(), connection.session.name.clone()),
+            None => Default::default(),
+        };
+        let _ = (config, server, micros, arguments, address, name);
+    }
+
+    fn rewrite_config(&mut self, id: SocketId) {
+        let result = rewrite(&self.config);
+        self.reply(id, |reply| match result {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(error),
+        });
+    }
+
+    /// RESET: as the connection began, but for its id and addresses.
+    fn reset(&mut self, id: SocketId) {
+        let is_open = self.config.requirepass.is_empty();
+        let Some(connection) = self.connection(id) else { return };
+        let was_monitor = std::mem::take(&mut connection.session.monitor);
+        let old = &mut connection.session;
+        old.discard();
+        let mut fresh = Session::new(old.id, old.created_at, is_open);
+        fresh.peer_address = old.peer_address.clone();
+        fresh.local_address = old.local_address.clone();
+        fresh.library_name = old.library_name.clone();
+        fresh.library_version = old.library_version.clone();
+        fresh.cluster_port = old.cluster_port;
+        fresh.active_at = old.active_at;
+        fresh.last_command = old.last_command;
+        let unwatched = std::mem::take(&mut old.unwatched);
+        *old = fresh;
+        if was_monitor {
+            self.monitors.retain(|&monitor| monitor != id);
+            self.server.monitors.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.send_unwatch(unwatched);
+        self.reply(id, |reply| reply.simple("RESET"));
+    }
+}
+
+fn rewrite(config: &crate::config::Config) -> Result<(), String> {
+    let Some(path) = config.declarations().file.clone() else {
+        return Err("ERR The server is running without a config file".into());
+    };
+    let failed = |error: std::io::Error| format!("ERR Rewriting config file: {error}");
+    let old = std::fs::read(&path).map_err(failed)?;
+    let new = config.rewrite(&old, None, false);
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    std::fs::write(&temporary, new).map_err(failed)?;
+    std::fs::File::open(&temporary).and_then(|file| file.sync_all()).map_err(failed)?;
+    std::fs::rename(&temporary, &path).map_err(failed)
+}
+
+/// A command as MONITOR shows it.
+fn monitor_line(session: &Session, arguments: &[&[u8]]) -> Vec<u8> {
+    let now = unix_micros();
+    let (seconds, micros) = (now / 1_000_000, now % 1_000_000);
+    let mut line =
+        format!("+{seconds}.{micros:06} [{} {}]", session.caller.database, session.peer_address).into_bytes();
+    for argument in arguments {
+        line.push(b' ');
+        crate::config::push_quoted(&mut line, argument);
+    }
+    line.extend_from_slice(b"\r\n");
+    line
+}

@@ -1,0 +1,316 @@
+//! Start and stop: check the machine, bind, start one executor per shard, wait for their ends.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ahash::RandomState;
+use glommio::{LocalExecutorBuilder, Placement};
+use rand::Rng;
+
+use super::executor::{Executor, Origin};
+use crate::command::table;
+use crate::config::{self, Config, LogLevel, Sources};
+use crate::net::cpu::Machine;
+use crate::net::listener::{bind_tcp, bind_unix};
+use crate::net::probe::{probe, raise_descriptor_limit};
+use crate::net::{IoMode, Ring, RingOptions};
+use crate::shard::cell::Shards;
+use crate::shard::home::Home;
+use crate::shard::message::{Message, ServerMessage};
+use crate::shard::owner::Shard;
+use crate::state::{Server, log};
+use crate::{notice, warning};
+
+/// glommio's registered file buffers, which nothing here uses: its least size.
+const GLOMMIO_BUFFER_BYTES: usize = 64 << 10;
+
+/// Listeners of one shard.
+type Listeners = Vec<(OwnedFd, Origin)>;
+
+/// Serves with the configuration of `sources` until the process is told to stop.
+pub fn serve(sources: &Sources) -> ExitCode {
+    let config = match Config::load(sources) {
+        Ok(config) => config,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    match start(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            warning!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Standard error, for what goes wrong before there is a log.
+fn complain(text: &str) {
+    use std::io::Write;
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn start(config: Config) -> Result<(), String> {
+    std::env::set_current_dir(&config.dir)
+        .map_err(|error| format!("Can't chdir to '{}': {error}", config.dir.display()))?;
+    log::open(config.logfile.as_deref(), config.loglevel)
+        .map_err(|error| format!("Can't open the log file: {error}"))?;
+    if config.daemonize {
+        daemonize()?;
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        warning!("=== SKERRY BUG REPORT START: the server panicked and ends ===");
+        warning!("{panic}");
+        warning!("{}", std::backtrace::Backtrace::force_capture());
+    }));
+    let machine = Machine::detect();
+    let count = if config.shards > 0 { config.shards } else { machine.default_shards() };
+    greet(&config, count);
+    if config.maxmemory == 0
+        && let Some(limit) = machine.memory_limit_bytes
+    {
+        notice!("maxmemory is not set; the cgroup's memory limit is {limit} bytes");
+    }
+    let mode = mode(&config, count)?;
+    raise_file_limit(&config);
+    let listeners = listen(&config, count)?;
+    write_pidfile(&config);
+    let seed: u64 = rand::rng().random();
+    let run_id: String =
+        (0..40).map(|_| char::from_digit(rand::rng().random_range(0..16), 16).unwrap_or('0')).collect();
+    let mut server = Server::new(config.clone(), count, run_id, table::names());
+    server.executable = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
+    if let Some(file) = &config.declarations().file {
+        server.config_file = file.display().to_string();
+    }
+    let server = Arc::new(server);
+    let hashers = RandomState::new();
+    let databases = config.databases;
+    let shards = (0..count).map(|id| Shard::new(id, databases, hashers.clone(), seed)).collect();
+    let shards = Arc::new(Shards::new(shards, Arc::clone(&server)));
+    stop_on_signals(&shards)?;
+    run(&config, &machine, mode, listeners, &shards, &hashers, seed)?;
+    remove_files(&config);
+    warning!("Skerry is now ready to exit, bye bye...");
+    Ok(())
+}
+
+fn greet(config: &Config, shards: usize) {
+    let pid = std::process::id();
+    notice!("oO0OoO0OoO0Oo Skerry is starting oO0OoO0OoO0Oo");
+    notice!("Skerry version={}, bits=64, pid={pid}, just started", env!("CARGO_PKG_VERSION"));
+    log::raw(format_args!(
+        "\n    ~ ~ Skerry {} (64 bit)\n  ~ ~ ~ Running in standalone mode\n    ~ ~ Port: {}\n  ~ ~ ~ PID: {pid}\n    ~ ~ Shards: {shards}\n\n",
+        env!("CARGO_PKG_VERSION"),
+        config.port,
+    ));
+}
+
+/// The operations to use: what the kernel can do, or less if the configuration says so.
+fn mode(config: &Config, shards: usize) -> Result<IoMode, String> {
+    let best = probe(shards).map_err(|error| error.to_string())?;
+    Ok(match config.io_mode {
+        config::IoMode::Plain => IoMode::Plain,
+        config::IoMode::Multishot if best == IoMode::Plain => {
+            return Err("io-mode multishot needs Linux 6.0 or newer".into());
+        }
+        _ => best,
+    })
+}
+
+/// Lets the process have a descriptor for every client, as far as the hard limit allows.
+fn raise_file_limit(config: &Config) {
+    let wanted = config.maxclients as u64 + 128;
+    match raise_descriptor_limit(wanted) {
+        Ok(limit) if limit < wanted => {
+            warning!(
+                "You requested maxclients of {} but at most {limit} descriptors can be open",
+                config.maxclients
+            );
+        }
+        Ok(_) => {}
+        Err(error) => warning!("Unable to obtain the current NOFILE limit ({error})"),
+    }
+}
+
+/// Listening sockets of every shard.
+fn listen(config: &Config, count: usize) -> Result<Vec<Listeners>, String> {
+    let mut all: Vec<Listeners> = (0..count).map(|_| Vec::new()).collect();
+    let backlog = u32::try_from(config.tcp_backlog).unwrap_or(511);
+    let mut bound = 0;
+    if config.port != 0 {
+        for (address, optional) in addresses(config, config.port) {
+            match bind_tcp(address, backlog, count) {
+                Ok(sockets) => {
+                    bound += 1;
+                    for (shard, socket) in sockets.into_iter().enumerate() {
+                        all[shard].push((socket, Origin::Tcp));
+                    }
+                }
+                Err(error) if optional => notice!("Could not listen on {address}: {error}"),
+                Err(error) => {
+                    warning!(
+                        "Warning: Could not create server TCP listening socket {address}: bind: {error}"
+                    );
+                    return Err(format!("Failed listening on port {} (tcp), aborting.", config.port));
+                }
+            }
+        }
+        if bound == 0 {
+            return Err(format!("Failed listening on port {} (tcp), aborting.", config.port));
+        }
+    }
+    if let Some(path) = &config.unixsocket {
+        let mode = (config.unixsocketperm != 0).then_some(config.unixsocketperm);
+        let socket = bind_unix(path, mode, backlog)
+            .map_err(|error| format!("Failed opening Unix socket: bind: {error}"))?;
+        all[0].push((socket, Origin::Unix));
+        bound += 1;
+    }
+    if config.cluster_ports != 0 {
+        for (shard, listeners) in all.iter_mut().enumerate() {
+            let port = config.cluster_ports + shard as u16;
+            for (address, optional) in addresses(config, port) {
+                match bind_tcp(address, backlog, 1) {
+                    Ok(sockets) => {
+                        listeners.extend(sockets.into_iter().map(|socket| (socket, Origin::Cluster)))
+                    }
+                    Err(_) if optional => {}
+                    Err(error) => {
+                        warning!(
+                            "Warning: Could not create server TCP listening socket {address}: bind: {error}"
+                        );
+                        return Err(format!("Failed listening on port {port} (cluster), aborting."));
+                    }
+                }
+            }
+        }
+    }
+    if bound == 0 {
+        return Err("Configured to not listen anywhere, exiting.".into());
+    }
+    Ok(all)
+}
+
+/// Addresses of `bind` with the port; of one with a leading `-` it does not matter if it is missing.
+fn addresses(config: &Config, port: u16) -> Vec<(SocketAddr, bool)> {
+    let mut found = Vec::new();
+    for name in &config.bind {
+        let (name, optional) = match name.strip_prefix('-') {
+            Some(name) => (name, true),
+            None => (name.as_str(), false),
+        };
+        let host = match name {
+            "*" => "0.0.0.0",
+            "::*" => "::",
+            name => name,
+        };
+        match (host, port).to_socket_addrs() {
+            Ok(resolved) => found.extend(resolved.take(1).map(|address| (address, optional))),
+            Err(error) => warning!("Could not resolve bind address {name}: {error}"),
+        }
+    }
+    found
+}
+
+fn daemonize() -> Result<(), String> {
+    // SAFETY: no thread but this one runs yet, so the child of the fork inside has everything it needs.
+    let result = unsafe { libc::daemon(1, 0) };
+    if result == 0 { Ok(()) } else { Err(format!("Can't daemonize: {}", std::io::Error::last_os_error())) }
+}
+
+fn pidfile(config: &Config) -> Option<std::path::PathBuf> {
+    config.pidfile.clone().or_else(|| config.daemonize.then(|| "/var/run/skerry.pid".into()))
+}
+
+fn write_pidfile(config: &Config) {
+    if let Some(path) = pidfile(config)
+        && let Err(error) = std::fs::write(&path, format!("{}\n", std::process::id()))
+    {
+        warning!("Failed to write PID file {}: {error}", path.display());
+    }
+}
+
+fn remove_files(config: &Config) {
+    for path in pidfile(config).into_iter().chain(config.unixsocket.clone()) {
+        if let Err(error) = std::fs::remove_file(&path) {
+            warning!("Could not remove {}: {error}", path.display());
+        }
+    }
+}
+
+/// SIGTERM and SIGINT drain; a second one ends the process at once.
+fn stop_on_signals(shards: &Arc<Shards>) -> Result<(), String> {
+    let mut signals = signal_hook::iterator::Signals::new([libc::SIGTERM, libc::SIGINT])
+        .map_err(|error| format!("Can't handle signals: {error}"))?;
+    let shards = Arc::clone(shards);
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for (count, signal) in signals.forever().enumerate() {
+                if count > 0 {
+                    warning!("You insist... exiting now.");
+                    std::process::exit(1);
+                }
+                let name = if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
+                warning!("Received {name} scheduling shutdown...");
+                shards.server.stopping.store(true, Ordering::Release);
+                for shard in 0..shards.len() {
+                    shards.send(shard, Message::Server(ServerMessage::Stop));
+                }
+            }
+        })
+        .map(drop)
+        .map_err(|error| format!("Can't start the thread for signals: {error}"))
+}
+
+fn run(
+    config: &Config,
+    machine: &Machine,
+    mode: IoMode,
+    listeners: Vec<Listeners>,
+    shards: &Arc<Shards>,
+    hashers: &RandomState,
+    seed: u64,
+) -> Result<(), String> {
+    let count = shards.len();
+    let pin = machine.may_pin() && count <= machine.allowed_cpus.len();
+    let started = Arc::new(AtomicUsize::new(0));
+    let mut executors = Vec::with_capacity(count);
+    for (id, listeners) in listeners.into_iter().enumerate() {
+        let placement = if pin { Placement::Fixed(machine.allowed_cpus[id]) } else { Placement::Unbound };
+        let (shards, hashers, started) = (Arc::clone(shards), hashers.clone(), Arc::clone(&started));
+        let databases = config.databases;
+        let executor = LocalExecutorBuilder::new(placement)
+            .name(&format!("shard-{id}"))
+            .io_memory(GLOMMIO_BUFFER_BYTES)
+            .preempt_timer(Duration::from_millis(1))
+            .spawn(move || async move {
+                let home = Home::new(id, shards, databases, hashers, seed);
+                let ring = Ring::new(RingOptions { mode, ..RingOptions::default() })
+                    .map_err(|error| format!("shard {id} could not make its ring: {error}"))?;
+                let executor = Executor::new(ring, home, listeners);
+                if started.fetch_add(1, Ordering::AcqRel) + 1 == count {
+                    log::write(LogLevel::Notice, "Server initialized");
+                    log::write(LogLevel::Notice, "Ready to accept connections tcp");
+                }
+                executor.run().await.map_err(|error| format!("shard {id} ended: {error}"))
+            })
+            .map_err(|error| format!("shard {id} could not start: {error}"))?;
+        executors.push(executor);
+    }
+    for executor in executors {
+        match executor.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(reason)) => return Err(reason),
+            Err(error) => return Err(format!("a shard's executor ended: {error}")),
+        }
+    }
+    Ok(())
+}

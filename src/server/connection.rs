@@ -1,0 +1,246 @@
+//! One client's connection on its home shard: bytes that wait to be parsed, replies in the order of requests, and the
+//! session. Knows no ring and no shard.
+
+use std::collections::VecDeque;
+
+use crate::command::session::{ReplyMode, Session};
+use crate::net::SocketId;
+use crate::resp::request::Parser;
+use crate::shard::message::Ticket;
+
+/// A place in the order of replies.
+#[derive(Debug)]
+enum Slot {
+    /// The reply comes from a shard; `keep` is false when the client does not want it.
+    Waiting { keep: bool, spanning: bool },
+    /// Replies that wait only for those before them.
+    Ready(Vec<u8>),
+}
+
+/// How a connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It takes commands.
+    Open,
+    /// It takes no more commands and ends when its replies are sent.
+    Closing,
+    /// It ends at once.
+    Broken,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its socket.
+    pub socket: SocketId,
+    /// Its client.
+    pub session: Session,
+    /// Its parser.
+    pub parser: Parser,
+    /// How it goes on.
+    pub phase: Phase,
+    /// Bytes received and not parsed, from `input_start` on.
+    pub input: Vec<u8>,
+    /// Where they begin.
+    pub input_start: usize,
+    /// Replies to be sent.
+    pub out: Vec<u8>,
+    /// Bytes handed to the ring and not sent yet.
+    pub sending_bytes: usize,
+    /// A buffer that a send gave back.
+    pub spare: Vec<u8>,
+    /// Commands of this tick that are parsed but have not run.
+    pub unexecuted: u32,
+    /// Whether it is in the list of connections with something to send.
+    pub is_dirty: bool,
+    /// Whether it is in the list of connections with input to parse again.
+    pub is_ready: bool,
+    /// Whether receiving is paused because too much waits.
+    pub is_paused: bool,
+    /// Whether the peer sends nothing more.
+    pub is_half_closed: bool,
+    /// Commands over several shards under way.
+    pub spanning: u32,
+    /// Since when the output is above its soft limit, in milliseconds of the wall clock.
+    pub soft_limit_since: Option<i64>,
+    /// Whether the stream of effects goes to it.
+    pub takes_effects: bool,
+    slots: VecDeque<Slot>,
+    first_sequence: u64,
+    waiting: usize,
+}
+
+impl Connection {
+    /// A fresh connection.
+    pub fn new(socket: SocketId, session: Session) -> Self {
+        Self {
+            socket,
+            session,
+            parser: Parser::default(),
+            phase: Phase::Open,
+            input: Vec::new(),
+            input_start: 0,
+            out: Vec::new(),
+            sending_bytes: 0,
+            spare: Vec::new(),
+            unexecuted: 0,
+            is_dirty: false,
+            is_ready: false,
+            is_paused: false,
+            is_half_closed: false,
+            spanning: 0,
+            soft_limit_since: None,
+            takes_effects: false,
+            slots: VecDeque::new(),
+            first_sequence: 0,
+            waiting: 0,
+        }
+    }
+
+    /// Bytes that wait to be parsed.
+    pub fn unparsed(&self) -> usize {
+        self.input.len() - self.input_start
+    }
+
+    /// Replies that shards still owe.
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Whether every earlier command has run and was answered.
+    #[inline]
+    pub fn is_settled(&self) -> bool {
+        self.waiting == 0 && self.unexecuted == 0
+    }
+
+    /// Whether nothing but commands over several shards is under way.
+    pub fn only_spanning_waits(&self) -> bool {
+        self.unexecuted == 0 && self.waiting == self.spanning as usize
+    }
+
+    /// Where the next reply in order goes.
+    #[inline]
+    pub fn reply_buffer(&mut self) -> &mut Vec<u8> {
+        if self.slots.is_empty() {
+            return &mut self.out;
+        }
+        if !matches!(self.slots.back(), Some(Slot::Ready(_))) {
+            self.slots.push_back(Slot::Ready(Vec::new()));
+        }
+        match self.slots.back_mut() {
+            Some(Slot::Ready(bytes)) => bytes,
+            _ => &mut self.out,
+        }
+    }
+
+    /// The ticket that [`Connection::wait`] would give next.
+    #[inline]
+    pub fn next_ticket(&self) -> Ticket {
+        let sequence = self.first_sequence + self.slots.len() as u64;
+        Ticket { connection: self.socket.to_u64(), sequence }
+    }
+
+    /// Keeps a place for a reply that comes later.
+    pub fn wait(&mut self, spanning: bool) -> Ticket {
+        let ticket = self.next_ticket();
+        let keep = self.wants_reply();
+        self.slots.push_back(Slot::Waiting { keep, spanning });
+        self.waiting += 1;
+        self.spanning += u32::from(spanning);
+        ticket
+    }
+
+    /// Whether the command that is being run is answered (CLIENT REPLY).
+    pub fn wants_reply(&self) -> bool {
+        matches!(self.session.reply_mode, ReplyMode::On | ReplyMode::SkipNext)
+    }
+
+    /// Puts a reply that came later into its place.
+    pub fn answer(&mut self, sequence: u64, reply: &[u8]) {
+        let Some(index) = sequence.checked_sub(self.first_sequence).map(|index| index as usize) else {
+            return;
+        };
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let Slot::Waiting { keep, spanning } = *slot else { return };
+        self.waiting -= 1;
+        self.spanning -= u32::from(spanning);
+        let reply = if keep { reply } else { &[] };
+        if index == 0 {
+            self.slots.pop_front();
+            self.first_sequence += 1;
+            self.out.extend_from_slice(reply);
+        } else {
+            *slot = Slot::Ready(reply.to_vec());
+        }
+        while let Some(Slot::Ready(bytes)) = self.slots.front() {
+            self.out.extend_from_slice(bytes);
+            self.slots.pop_front();
+            self.first_sequence += 1;
+        }
+    }
+
+    /// Bytes of replies that wait to be sent or to come to their turn.
+    pub fn output_bytes(&self) -> usize {
+        self.out.len() + self.sending_bytes
+    }
+
+    /// Bytes that the connection holds in buffers.
+    pub fn memory_usage(&self) -> usize {
+        size_of::<Self>()
+            + self.input.capacity()
+            + self.out.capacity()
+            + self.spare.capacity()
+            + self.sending_bytes
+            + self.session.queue.as_ref().map_or(0, |queue| queue.memory_usage())
+    }
+
+    /// Gives back memory of buffers that are empty and larger than an idle connection should hold.
+    pub fn shrink(&mut self, bytes_max: usize) {
+        for buffer in [&mut self.input, &mut self.out, &mut self.spare] {
+            if buffer.is_empty() && buffer.capacity() > bytes_max {
+                *buffer = Vec::new();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection() -> Connection {
+        Connection::new(SocketId::from_u64(0), Session::new(1, 0, true))
+    }
+
+    #[test]
+    fn replies_leave_in_the_order_of_requests() {
+        let mut connection = connection();
+        connection.reply_buffer().extend_from_slice(b"a");
+        let first = connection.wait(false);
+        connection.reply_buffer().extend_from_slice(b"c");
+        connection.reply_buffer().extend_from_slice(b"d");
+        let second = connection.wait(true);
+        connection.reply_buffer().extend_from_slice(b"f");
+        assert_eq!(connection.out, b"a");
+        connection.answer(second.sequence, b"e");
+        assert_eq!(connection.out, b"a");
+        assert!(!connection.is_settled());
+        connection.answer(first.sequence, b"b");
+        assert_eq!(connection.out, b"abcdef");
+        assert!(connection.is_settled());
+        assert_eq!(connection.spanning, 0);
+        connection.answer(first.sequence, b"twice");
+        assert_eq!(connection.out, b"abcdef");
+    }
+
+    #[test]
+    fn unwanted_replies_keep_their_place_but_say_nothing() {
+        let mut connection = connection();
+        connection.session.reply_mode = ReplyMode::Off;
+        let ticket = connection.wait(false);
+        connection.session.reply_mode = ReplyMode::On;
+        connection.reply_buffer().extend_from_slice(b"b");
+        connection.answer(ticket.sequence, b"a");
+        assert_eq!(connection.out, b"b");
+    }
+}

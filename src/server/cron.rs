@@ -1,0 +1,150 @@
+//! What happens by the clock on each shard: expiry, lazy freeing, eviction, idle clients, ends of pauses, and the
+//! registers that others read.
+
+use std::time::Duration;
+
+use super::executor::Core;
+use crate::base::clock::{Monotonic, UnixMillis};
+use crate::base::memory;
+use crate::config::Config;
+use crate::net::SocketId;
+use crate::shard::Env;
+use crate::shard::owner::Shard;
+
+/// Entries freed per slice of lazy freeing.
+const FREE_SLICE: usize = 256;
+/// Deadlines looked at per slice of the expire cycle.
+const EXPIRE_SLICE: usize = 128;
+
+/// When the periodic work of a shard is due.
+pub(super) struct Cron {
+    due: Monotonic,
+    /// Whether there is more to expire or to free than the last run did.
+    is_behind: bool,
+}
+
+impl Cron {
+    /// Due at once.
+    pub fn new() -> Self {
+        Self { due: Monotonic::now(), is_behind: false }
+    }
+
+    /// Whether its time has come.
+    pub fn is_due(&self) -> bool {
+        Monotonic::now() >= self.due
+    }
+
+    /// How long the shard may sleep.
+    pub fn until_next(&self, config: &Config) -> Duration {
+        let left = self.due.nanos_since(Monotonic::now());
+        Duration::from_nanos(left).min(period(config))
+    }
+
+    /// Runs what is due; it takes a bounded part of the shard's time (`hz`, `active-expire-effort`).
+    pub fn run(&mut self, core: &mut Core, own: &mut Shard) {
+        let started = Monotonic::now();
+        let config = core.config.clone();
+        let server = core.server.clone();
+        let env = Core::env(&config, &server, core.now);
+        let budget = period(&config) / 100 * (25 + 2 * (config.active_expire_effort.saturating_sub(1)));
+        let over = |started: Monotonic| Monotonic::now().nanos_since(started) > budget.as_nanos() as u64;
+        let mut behind = false;
+        if server.active_expire.load(std::sync::atomic::Ordering::Relaxed) {
+            while expire_slice(env, own) {
+                if over(started) {
+                    behind = true;
+                    break;
+                }
+            }
+        }
+        while own.keyspace.lazy_objects() > 0 {
+            own.keyspace.free_some(FREE_SLICE);
+            if over(started) {
+                behind = true;
+                break;
+            }
+        }
+        publish(core, own);
+        own.make_room(env);
+        core.close_idle();
+        core.end_pause();
+        self.is_behind = behind;
+        let wait =
+            if self.is_behind { Duration::from_millis(2).min(period(&config)) } else { period(&config) };
+        self.due = Monotonic::now().plus(wait);
+    }
+}
+
+fn period(config: &Config) -> Duration {
+    Duration::from_millis(1000 / u64::from(config.hz.clamp(1, 500)))
+}
+
+/// One slice of the expire cycle; whether there may be more to do.
+fn expire_slice(env: Env<'_>, own: &mut Shard) -> bool {
+    own.maintain(|keyspace, locks, effects, _| {
+        let mut budget = EXPIRE_SLICE;
+        let is_locked = |hash| locks.is_claimed(hash);
+        keyspace.expire_cycle(env.now, &mut budget, is_locked, |database, entry| {
+            effects.push(database, &[b"DEL".as_slice(), entry.key()]);
+        });
+        budget == 0
+    })
+}
+
+/// Writes the registers that INFO and other shards read.
+fn publish(core: &Core, own: &Shard) {
+    let counters = core.counters();
+    let keyspace = &own.keyspace;
+    counters.allocated_bytes.set(memory::thread_allocated() as u64);
+    counters.lazy_bytes.set(keyspace.lazy_bytes() as u64);
+    counters.lazily_freeing.set(keyspace.lazy_objects() as u64);
+    counters.lazily_freed.set(keyspace.counters.lazily_freed);
+    counters.keyspace_hits.set(keyspace.counters.hits);
+    counters.keyspace_misses.set(keyspace.counters.misses);
+    counters.expired_keys.set(keyspace.counters.expired);
+    counters.evicted_keys.set(keyspace.counters.evicted);
+    counters.dirty.set(keyspace.counters.dirty);
+    counters.watched_keys.set(keyspace.watched_keys() as u64);
+    let databases = || (0..keyspace.databases()).map(|index| keyspace.database(index));
+    counters.keys.set(databases().map(|database| database.len() as u64).sum());
+    counters.keys_with_expire.set(databases().map(|database| database.expires_len() as u64).sum());
+    let watching = core.connections.iter().flatten().filter(|c| !c.session.watches.is_empty()).count();
+    counters.watching_clients.set(watching as u64);
+}
+
+impl Core {
+    /// Ends connections that were silent for longer than `timeout`.
+    fn close_idle(&mut self) {
+        if self.config.timeout == 0 {
+            return;
+        }
+        let limit = self.config.timeout as i64 * 1000;
+        let now: UnixMillis = self.now;
+        let idle: Vec<SocketId> = self
+            .connections
+            .iter()
+            .flatten()
+            .filter(|connection| now - connection.session.active_at > limit && connection.is_settled())
+            .filter(|connection| !connection.session.monitor && !connection.takes_effects)
+            .map(|connection| connection.socket)
+            .collect();
+        for id in idle {
+            crate::verbose!("Closing idle client");
+            self.break_connection(id);
+        }
+    }
+
+    /// Lets commands go on that CLIENT PAUSE held back, when it is over.
+    pub fn end_pause(&mut self) {
+        if self.paused.is_empty() || self.server.pause.current(self.now).is_some() {
+            return;
+        }
+        let paused = std::mem::take(&mut self.paused);
+        for id in paused {
+            if let Some(connection) = self.connection(id) {
+                connection.is_ready = false;
+            }
+            self.make_ready(id);
+        }
+    }
+}

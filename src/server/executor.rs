@@ -1,0 +1,611 @@
+//! The loop of one shard: reap the network, run a tick, empty the inbox, flush, park.
+//!
+//! It runs as the main task of a glommio executor and holds its shard's token for as long as it runs. To park it
+//! announces so, gives the token up and sleeps in the network ring, whose doorbell senders ring.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::ask::Tell;
+use super::connection::{Connection, Phase};
+use super::cron::Cron;
+use super::tick::Input;
+use crate::base::clock::{Monotonic, UnixMillis, unix_millis};
+use crate::base::slot::ShardId;
+use crate::command::session::Session;
+use crate::config::{ClientClass, Config};
+use crate::net::listener::{Address, configure_accepted};
+use crate::net::{Event, Ring, SocketId};
+use crate::shard::Env;
+use crate::shard::cell::Shards;
+use crate::shard::home::Home;
+use crate::shard::message::{Message, ServerMessage, Ticket};
+use crate::shard::owner::Shard;
+use crate::state::Server;
+use crate::state::counters::ShardCounters;
+
+/// Where a connection came from: the tag of its listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The normal port.
+    Tcp,
+    /// The Unix socket.
+    Unix,
+    /// This shard's own port for cluster clients.
+    Cluster,
+}
+
+impl Origin {
+    /// As the tag of a listener.
+    pub fn tag(self) -> u32 {
+        self as u32
+    }
+
+    /// The origin of a listener's tag.
+    pub fn of_tag(tag: u32) -> Self {
+        match tag {
+            1 => Self::Unix,
+            2 => Self::Cluster,
+            _ => Self::Tcp,
+        }
+    }
+}
+
+/// Buffers of an idle connection above this are given back.
+const IDLE_BUFFER_BYTES_MAX: usize = 1024;
+/// Input that may wait behind commands under way before receiving pauses.
+const WAITING_INPUT_BYTES_MAX: usize = 256 << 10;
+/// Connections by which a core may be ahead of the least loaded one before it hands new ones over.
+const AHEAD_MAX: u64 = 4;
+
+/// How a loop goes on that found nothing more to do.
+enum Rest {
+    /// A message came in the last moment.
+    Again,
+    /// It may sleep: whoever sends it something rings.
+    Parked,
+    /// The process stops and everything is sent.
+    Over,
+}
+
+/// Everything of the loop but the ring, so that received bytes can be borrowed from the ring while commands run.
+pub(super) struct Core {
+    /// The shard.
+    pub id: ShardId,
+    /// All shards.
+    pub shards: Arc<Shards>,
+    /// What all shards share.
+    pub server: Arc<Server>,
+    /// This shard's home side.
+    pub home: Home,
+    /// The configuration as of this tick, and its version.
+    pub config: Arc<Config>,
+    /// Wall clock of this tick.
+    pub now: UnixMillis,
+    /// Connections by the index of their socket.
+    pub connections: Vec<Option<Box<Connection>>>,
+    /// Connections that have input to parse again.
+    pub ready: Vec<SocketId>,
+    /// Connections whose commands wait for the end of CLIENT PAUSE.
+    pub paused: Vec<SocketId>,
+    /// Connections with something to send or to be closed.
+    pub dirty: Vec<SocketId>,
+    /// Connections of this shard that MONITOR.
+    pub monitors: Vec<SocketId>,
+    /// On shard zero: connections that take the stream of effects, with their home shards.
+    pub effect_listeners: Vec<(ShardId, u64)>,
+    /// Questions to all shards that are not answered yet.
+    pub tells: HashMap<Ticket, Tell, ahash::RandomState>,
+    /// Connections accepted elsewhere that wait to be attached here.
+    pub adopted: Vec<(Origin, OwnedFd)>,
+    /// Replies to DEBUG EFFECTS-SYNC that wait for their barrier.
+    pub syncing: Vec<Ticket>,
+    /// Whether the process is stopping.
+    pub stopping: bool,
+    config_version: u64,
+}
+
+/// The loop of one shard.
+pub struct Executor {
+    ring: Ring,
+    core: Core,
+    cron: Cron,
+    events: Vec<Event>,
+    deadline: Option<Monotonic>,
+}
+
+impl Executor {
+    /// A loop for shard `home.id` that accepts from `listeners`.
+    pub fn new(mut ring: Ring, home: Home, listeners: Vec<(OwnedFd, Origin)>) -> Self {
+        let shards = Arc::clone(&home.shards);
+        let server = Arc::clone(&shards.server);
+        shards.set_doorbell(home.id, Arc::new(ring.doorbell()));
+        for (listener, origin) in listeners {
+            ring.listen(listener, origin.tag());
+        }
+        let core = Core {
+            id: home.id,
+            config_version: server.config.version(),
+            config: server.config.load(),
+            shards,
+            server,
+            home,
+            now: unix_millis(),
+            connections: Vec::new(),
+            ready: Vec::new(),
+            paused: Vec::new(),
+            dirty: Vec::new(),
+            monitors: Vec::new(),
+            effect_listeners: Vec::new(),
+            tells: HashMap::default(),
+            adopted: Vec::new(),
+            syncing: Vec::new(),
+            stopping: false,
+        };
+        Self { ring, core, cron: Cron::new(), events: Vec::new(), deadline: None }
+    }
+
+    /// Serves until the process stops.
+    pub async fn run(mut self) -> std::io::Result<()> {
+        loop {
+            match self.work()? {
+                Rest::Again => {}
+                Rest::Over => return Ok(()),
+                Rest::Parked => {
+                    let timeout = self.cron.until_next(&self.core.config);
+                    self.ring.wait(&mut self.events, Some(timeout))?;
+                }
+            }
+            if self.cron.is_due() {
+                // Once per period glommio's own tasks get their turn, whatever the network does.
+                glommio::executor().yield_task_queue_now().await;
+            }
+        }
+    }
+
+    /// Runs with the token in hand until there is nothing left to do, then gives it up.
+    fn work(&mut self) -> std::io::Result<Rest> {
+        let shards = Arc::clone(&self.core.shards);
+        let id = self.core.id;
+        let mut own = shards.own(id);
+        shards.withdraw_park(id);
+        let woke = Monotonic::now();
+        while self.turn(&mut own)? {}
+        self.core.counters().busy_micros.add(Monotonic::now().micros_since(woke));
+        if self.core.stopping && self.is_drained() {
+            return Ok(Rest::Over);
+        }
+        Ok(if shards.announce_park(id) { Rest::Parked } else { Rest::Again })
+    }
+
+    /// One turn of the loop; false when there is nothing left to do.
+    fn turn(&mut self, own: &mut Shard) -> std::io::Result<bool> {
+        self.core.refresh();
+        self.ring.poll(&mut self.events)?;
+        let mut worked = !self.events.is_empty() || !self.core.ready.is_empty();
+        let inputs = self.take_events();
+        if !inputs.is_empty() || !self.core.ready.is_empty() {
+            self.run_inputs(own, inputs);
+        }
+        worked |= self.core.empty_inbox(own);
+        let shards = Arc::clone(&self.core.shards);
+        shards.deliver(own);
+        self.core.home.flush();
+        if self.cron.is_due() {
+            self.cron.run(&mut self.core, own);
+            shards.deliver(own);
+        }
+        self.core.file_slow(own);
+        self.core.feed_listeners();
+        self.flush_connections();
+        if self.core.stopping && self.deadline.is_none() {
+            self.deadline = Some(Monotonic::now().plus(Duration::from_secs(2)));
+            for origin in [Origin::Tcp, Origin::Unix, Origin::Cluster] {
+                self.ring.stop_listening(origin.tag());
+            }
+        }
+        self.core.counters().ticks.add(1);
+        Ok(worked || !self.core.ready.is_empty())
+    }
+
+    /// Whether everything that clients were promised is sent, or the time for it is over.
+    fn is_drained(&self) -> bool {
+        let over = self.deadline.is_some_and(|deadline| Monotonic::now() >= deadline);
+        let settled = |connection: &Connection| connection.output_bytes() == 0 && connection.is_settled();
+        over || (self.core.home.is_idle() && self.core.connections.iter().flatten().all(|c| settled(c)))
+    }
+
+    fn take_events(&mut self) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        for event in std::mem::take(&mut self.events) {
+            match event {
+                Event::Accepted { tag, fd } => self.accepted(tag, fd),
+                Event::AcceptFailed { error, .. } => {
+                    crate::warning!("Error accepting a client connection: {error}")
+                }
+                Event::Received { id, buffer } => {
+                    self.core.counters().input_bytes.add(buffer.len() as u64);
+                    match self.core.connection(id) {
+                        Some(connection) if connection.phase == Phase::Open => {
+                            if connection.unparsed() > 0 {
+                                connection.input.extend_from_slice(self.ring.bytes(&buffer));
+                                self.ring.recycle(buffer);
+                                self.core.make_ready(id);
+                            } else {
+                                inputs.push(Input::received(id, buffer));
+                            }
+                        }
+                        _ => self.ring.recycle(buffer),
+                    }
+                }
+                Event::Sent { id, buffer } => {
+                    if let Some(connection) = self.core.connection(id) {
+                        connection.sending_bytes = 0;
+                        connection.spare = buffer;
+                        connection.shrink(IDLE_BUFFER_BYTES_MAX.max(64 << 10));
+                        self.core.mark_dirty(id);
+                    }
+                }
+                Event::Closed { id, error } => self.closed(id, error.is_some()),
+                Event::Rung => {}
+            }
+        }
+        inputs
+    }
+
+    fn run_inputs(&mut self, own: &mut Shard, mut inputs: Vec<Input>) {
+        for id in std::mem::take(&mut self.core.ready) {
+            if let Some(connection) = self.core.connection(id) {
+                connection.is_ready = false;
+                let (bytes, start) = (std::mem::take(&mut connection.input), connection.input_start);
+                connection.input_start = 0;
+                inputs.push(Input::kept(id, bytes, start));
+            }
+        }
+        self.core.tick(own, &self.ring, &mut inputs);
+        for input in inputs {
+            self.keep_rest(input);
+        }
+    }
+
+    /// What was not parsed stays with its connection; buffers go back to the ring.
+    fn keep_rest(&mut self, input: Input) {
+        let id = input.connection;
+        let Some(connection) = self.core.connection(id) else {
+            return input.give_back(&mut self.ring);
+        };
+        let had_kept = connection.unparsed() > 0;
+        debug_assert!(!had_kept, "input is taken whole");
+        match input.into_rest(&mut self.ring) {
+            None => connection.shrink(IDLE_BUFFER_BYTES_MAX.max(64 << 10)),
+            Some((mut bytes, start)) => {
+                if start > bytes.len() / 2 {
+                    bytes.drain(..start);
+                    connection.input_start = 0;
+                } else {
+                    connection.input_start = start;
+                }
+                connection.input = bytes;
+            }
+        }
+        let unparsed = connection.unparsed();
+        let behind = !connection.is_settled() || connection.is_ready;
+        if behind && unparsed > WAITING_INPUT_BYTES_MAX && !connection.is_paused {
+            connection.is_paused = true;
+            self.ring.pause_receive(id);
+        } else if connection.is_paused && unparsed <= WAITING_INPUT_BYTES_MAX {
+            connection.is_paused = false;
+            self.ring.resume_receive(id);
+        }
+        let limit = self.core.config.client_query_buffer_limit;
+        if unparsed > limit {
+            self.core.counters().query_limit_disconnections.add(1);
+            self.core.break_connection(id);
+        }
+        self.core.end_if_finished(id);
+    }
+
+    fn accepted(&mut self, tag: u32, fd: OwnedFd) {
+        let origin = Origin::of_tag(tag);
+        if self.core.stopping {
+            return;
+        }
+        if origin != Origin::Cluster
+            && let Some(other) = self.core.less_loaded()
+        {
+            let message = ServerMessage::Adopt { socket: fd, listener: tag };
+            self.core.shards.send(other, Message::Server(message));
+            // Counted there when it arrives; counted at once so that a burst spreads.
+            return;
+        }
+        self.adopt(origin, fd);
+    }
+
+    fn adopt(&mut self, origin: Origin, fd: OwnedFd) {
+        let server = Arc::clone(&self.core.server);
+        let total: u64 = server.shards.iter().map(|shard| shard.clients.get()).sum();
+        if total >= self.core.config.maxclients as u64 {
+            self.core.counters().connections_rejected.add(1);
+            return refuse(fd, "-ERR max number of clients reached\r\n");
+        }
+        let (Ok(peer), Ok(local)) = (Address::of_peer(&fd), Address::of_local(&fd)) else { return };
+        if self.core.config.protected_mode && self.core.config.requirepass.is_empty() && !peer.is_local() {
+            self.core.counters().connections_rejected.add(1);
+            return refuse(fd, PROTECTED_MODE);
+        }
+        if let Err(error) = configure_accepted(&fd, self.core.config.tcp_keepalive) {
+            crate::verbose!("Error setting up a client connection: {error}");
+        }
+        let socket = self.ring.attach(fd);
+        let mut session =
+            Session::new(server.next_client_id(), self.core.now, self.core.config.requirepass.is_empty());
+        session.peer_address = peer.to_string().into();
+        session.local_address = local.to_string().into();
+        session.cluster_port = origin == Origin::Cluster;
+        let index = socket.index();
+        if self.core.connections.len() <= index {
+            self.core.connections.resize_with(index + 1, || None);
+        }
+        self.core.connections[index] = Some(Box::new(Connection::new(socket, session)));
+        self.core.counters().clients.add(1);
+        self.core.counters().connections_received.add(1);
+    }
+
+    fn closed(&mut self, id: SocketId, broken: bool) {
+        let Some(connection) = self.core.connection(id) else { return };
+        if broken {
+            return self.core.break_connection(id);
+        }
+        connection.is_half_closed = true;
+        self.core.end_if_finished(id);
+    }
+
+    /// Hands outputs to the ring and ends connections that are done.
+    fn flush_connections(&mut self) {
+        for message in self.core.take_adopted() {
+            self.adopt(message.1, message.0);
+        }
+        for id in std::mem::take(&mut self.core.dirty) {
+            let Some(connection) = self.core.connection(id) else { continue };
+            connection.is_dirty = false;
+            if connection.phase != Phase::Broken && !self.ring.is_sending(id) && !connection.out.is_empty() {
+                let spare = std::mem::take(&mut connection.spare);
+                let bytes = std::mem::replace(&mut connection.out, spare);
+                connection.sending_bytes = bytes.len();
+                let count = bytes.len() as u64;
+                self.ring.send(id, bytes);
+                self.core.counters().output_bytes.add(count);
+            }
+            if self.core.passes_output_limit(id) {
+                self.core.counters().output_limit_disconnections.add(1);
+                self.core.break_connection(id);
+            }
+            let Some(connection) = self.core.connection(id) else { continue };
+            let is_over = match connection.phase {
+                Phase::Open => false,
+                Phase::Broken => true,
+                Phase::Closing => connection.output_bytes() == 0 && connection.is_settled(),
+            };
+            if is_over {
+                self.ring.close(id);
+                self.core.forget(id);
+            }
+        }
+    }
+}
+
+const PROTECTED_MODE: &str = "-DENIED Redis is running in protected mode because protected mode is enabled and no \
+password is set for the default user. In this mode connections are only accepted from the loopback interface. If you \
+want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable \
+protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis \
+from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do \
+so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by \
+editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. \
+3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Set up an \
+authentication password for the default user. NOTE: You only need to do one of the above things in order for the \
+server to start accepting connections from the outside.\r\n";
+
+/// Writes a refusal, as far as the socket takes it at once, and closes.
+fn refuse(fd: OwnedFd, text: &str) {
+    use std::io::Write;
+    let mut stream = std::net::TcpStream::from(fd);
+    if stream.set_nonblocking(true).is_ok() {
+        // The peer may be gone already: then there is nobody to tell.
+        let _ = stream.write_all(text.as_bytes());
+    }
+}
+
+impl Core {
+    /// This shard's counters.
+    pub fn counters(&self) -> &ShardCounters {
+        &self.server.shards[self.id]
+    }
+
+    /// What a step needs of the world.
+    pub fn env<'a>(config: &'a Config, server: &'a Server, now: UnixMillis) -> Env<'a> {
+        Env { now, config, server }
+    }
+
+    /// The connection of a socket, unless it is gone.
+    pub fn connection(&mut self, id: SocketId) -> Option<&mut Connection> {
+        let connection = self.connections.get_mut(id.index())?.as_deref_mut()?;
+        (connection.socket == id).then_some(connection)
+    }
+
+    /// Notes that a connection has something to send.
+    pub fn mark_dirty(&mut self, id: SocketId) {
+        if let Some(connection) = self.connection(id)
+            && !connection.is_dirty
+        {
+            connection.is_dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// Notes that a connection has input to parse.
+    pub fn make_ready(&mut self, id: SocketId) {
+        if let Some(connection) = self.connection(id)
+            && !connection.is_ready
+        {
+            connection.is_ready = true;
+            self.ready.push(id);
+        }
+    }
+
+    /// Ends a connection at once.
+    pub fn break_connection(&mut self, id: SocketId) {
+        if let Some(connection) = self.connection(id) {
+            connection.phase = Phase::Broken;
+            self.mark_dirty(id);
+        }
+    }
+
+    /// Ends a connection when its replies are sent.
+    pub fn end_after_replies(&mut self, id: SocketId) {
+        if let Some(connection) = self.connection(id) {
+            if connection.phase == Phase::Open {
+                connection.phase = Phase::Closing;
+            }
+            self.mark_dirty(id);
+        }
+    }
+
+    /// Ends a connection whose peer sends nothing more, once what came before has run.
+    pub fn end_if_finished(&mut self, id: SocketId) {
+        if let Some(connection) = self.connection(id)
+            && connection.is_half_closed
+            && connection.phase == Phase::Open
+            && !connection.is_ready
+            && connection.waiting() == 0
+        {
+            self.end_after_replies(id);
+        }
+    }
+
+    fn refresh(&mut self) {
+        self.now = unix_millis();
+        let version = self.server.config.version();
+        if version != self.config_version {
+            self.config_version = version;
+            self.config = self.server.config.load();
+        }
+    }
+
+    /// A core with clearly fewer connections than this one.
+    fn less_loaded(&self) -> Option<ShardId> {
+        let own = self.counters().clients.get();
+        let share =
+            |shard: ShardId| if shard == 0 { u64::from(self.config.zero_share.clamp(1, 100)) } else { 100 };
+        let load = |shard: ShardId| self.server.shards[shard].clients.get() * 100 / share(shard);
+        let least = (0..self.shards.len()).min_by_key(|&shard| load(shard))?;
+        let ahead = own * 100 / share(self.id) > load(least) + AHEAD_MAX + load(least) / 8;
+        (least != self.id && ahead).then_some(least)
+    }
+
+    /// Acts on every message of the inbox; whether there was one.
+    fn empty_inbox(&mut self, own: &mut Shard) -> bool {
+        let shards = Arc::clone(&self.shards);
+        let server = Arc::clone(&self.server);
+        let config = Arc::clone(&self.config);
+        let env = Self::env(&config, &server, self.now);
+        let mut worked = false;
+        while let Some(message) = shards.receive(self.id) {
+            self.home.handle(own, env, message);
+            worked = true;
+        }
+        self.deliver_answers();
+        while let Some(message) = self.home.messages.pop_front() {
+            self.act_on(own, message);
+        }
+        worked
+    }
+
+    /// Passes on replies that came from other shards, and ends of transactions.
+    pub fn deliver_answers(&mut self) {
+        while let Some(answers) = self.home.answers.pop_front() {
+            let mut start = 0;
+            for &(ticket, length) in &answers.items {
+                let end = start + length as usize;
+                self.answer(ticket, &answers.bytes[start..end]);
+                start = end;
+            }
+        }
+        while let Some(finished) = self.home.finished.pop_front() {
+            if finished.ticket.connection == u64::MAX {
+                self.effects_barrier_passed();
+                continue;
+            }
+            let id = SocketId::from_u64(finished.ticket.connection);
+            match self.connection(id) {
+                Some(connection) => connection.session.watches.extend(finished.watched),
+                None => self.send_unwatch(finished.watched),
+            }
+            self.answer(finished.ticket, &finished.reply);
+        }
+    }
+
+    /// Puts a reply into its place; its connection goes on if it waited for that.
+    pub fn answer(&mut self, ticket: Ticket, reply: &[u8]) {
+        let id = SocketId::from_u64(ticket.connection);
+        if reply.first() == Some(&b'-') {
+            self.server.errors.count(self.id, reply);
+            self.counters().error_replies.add(1);
+        }
+        let Some(connection) = self.connection(id) else { return };
+        connection.answer(ticket.sequence, reply);
+        if connection.unparsed() > 0 {
+            self.make_ready(id);
+        }
+        self.mark_dirty(id);
+        self.end_if_finished(id);
+    }
+
+    /// Tells owners that keys are no longer watched.
+    pub fn send_unwatch(&mut self, watches: Vec<crate::command::session::Watch>) {
+        for watch in watches {
+            self.shards.send(watch.shard, Message::Unwatch(vec![(watch.database, watch.key)]));
+        }
+    }
+
+    fn passes_output_limit(&mut self, id: SocketId) -> bool {
+        let limits = self.config.client_output_buffer_limits;
+        let now = self.now;
+        let Some(connection) = self.connection(id) else { return false };
+        let class = if connection.takes_effects || connection.session.monitor {
+            ClientClass::Replica
+        } else {
+            ClientClass::Normal
+        };
+        let limit = limits[class as usize];
+        let bytes = connection.output_bytes() as u64;
+        if limit.hard_bytes > 0 && bytes >= limit.hard_bytes {
+            return true;
+        }
+        if limit.soft_bytes == 0 || bytes < limit.soft_bytes {
+            connection.soft_limit_since = None;
+            return false;
+        }
+        let since = *connection.soft_limit_since.get_or_insert(now);
+        now - since > limit.soft_seconds as i64 * 1000
+    }
+
+    /// Lets go of a connection whose socket is closed.
+    fn forget(&mut self, id: SocketId) {
+        let Some(slot) = self.connections.get_mut(id.index()) else { return };
+        let Some(mut connection) = slot.take() else { return };
+        self.counters().clients.set(self.counters().clients.get().saturating_sub(1));
+        connection.session.unwatch();
+        let unwatched = std::mem::take(&mut connection.session.unwatched);
+        self.send_unwatch(unwatched);
+        if connection.session.monitor {
+            self.monitors.retain(|&monitor| monitor != id);
+            self.server.monitors.fetch_sub(1, Ordering::Relaxed);
+        }
+        if connection.takes_effects {
+            self.stop_effects(id);
+        }
+    }
+}
