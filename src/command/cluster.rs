@@ -25,7 +25,7 @@ const BY_NODES: &str = "O(N) where N is the total number of Cluster nodes";
 
 /// The rows of this family.
 pub const COMMANDS: &[Command] = &[
-    node("asking", asking).docs(
+    node("asking", asking).flags(Flags::FAST).docs(
         "3.0.0",
         "Lets the next command through to a slot that is being moved here.",
         "O(1)",
