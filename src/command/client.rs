@@ -4,7 +4,6 @@
 use super::args::{integer, is_word};
 use super::home::{Ask, ClientFilter, ClientKind, HomeContext, Then};
 use super::session::ReplyMode;
-use super::syntax::Argument;
 use super::{Command, Flags, Group, Run};
 use crate::base::number::parse_i64;
 use crate::resp::error::SYNTAX;
@@ -12,9 +11,6 @@ use crate::resp::error::SYNTAX;
 const OWN: Flags = Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE).union(Flags::SENTINEL);
 
 const OTHERS: Flags = OWN.union(Flags::ADMIN);
-
-const ON_OFF: &[Argument] =
-    &[Argument::one_of("enabled", &[Argument::token("on", "ON"), Argument::token("off", "OFF")])];
 
 /// The rows of this file.
 pub const COMMANDS: &[Command] = &[Command::new("client", -2, Group::Connection, Run::Container)
@@ -47,113 +43,52 @@ const SUBCOMMANDS: &[Command] = &[
     row("client|info", 2, OWN, info)
         .docs("6.2.0", "Describes the connection.", "O(1)")
         .tips(&["nondeterministic_output"]),
-    row("client|kill", -3, OTHERS, kill)
-        .docs("2.4.0", "Closes connections.", "O(N) where N is the number of client connections")
-        .arguments(KILL_ARGUMENTS),
+    row("client|kill", -3, OTHERS, kill).docs(
+        "2.4.0",
+        "Closes connections.",
+        "O(N) where N is the number of client connections",
+    ),
     row("client|list", -2, OTHERS, list)
         .docs("2.4.0", "Describes connections.", "O(N) where N is the number of client connections")
-        .tips(&["nondeterministic_output"])
-        .arguments(&[
-            Argument::one_of("client-type", CLIENT_TYPES).after("TYPE").optional().since("5.0.0"),
-            Argument::integer("client-id").after("ID").optional().multiple().since("6.2.0"),
-        ]),
-    row("client|no-evict", 3, OTHERS, no_evict)
-        .docs("7.0.0", "Keeps the connection from being closed when memory is short.", "O(1)")
-        .arguments(ON_OFF),
-    row("client|no-touch", 3, Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE), no_touch)
-        .docs("7.2.0", "Lets the connection's commands leave the age of keys as it is.", "O(1)")
-        .arguments(ON_OFF),
-    row("client|pause", -3, OTHERS, pause)
-        .docs("3.0.0", "Holds commands back for a time.", "O(1)")
-        .arguments(&[
-            Argument::integer("timeout"),
-            Argument::one_of("mode", &[Argument::token("write", "WRITE"), Argument::token("all", "ALL")])
-                .optional()
-                .since("6.2.0"),
-        ]),
-    row("client|reply", 3, OWN, reply)
-        .docs("3.2.0", "Says whether the server answers the connection's commands.", "O(1)")
-        .arguments(&[Argument::one_of(
-            "action",
-            &[Argument::token("on", "ON"), Argument::token("off", "OFF"), Argument::token("skip", "SKIP")],
-        )]),
+        .tips(&["nondeterministic_output"]),
+    row("client|no-evict", 3, OTHERS, no_evict).docs(
+        "7.0.0",
+        "Keeps the connection from being closed when memory is short.",
+        "O(1)",
+    ),
+    row("client|no-touch", 3, Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE), no_touch).docs(
+        "7.2.0",
+        "Lets the connection's commands leave the age of keys as it is.",
+        "O(1)",
+    ),
+    row("client|pause", -3, OTHERS, pause).docs("3.0.0", "Holds commands back for a time.", "O(1)"),
+    row("client|reply", 3, OWN, reply).docs(
+        "3.2.0",
+        "Says whether the server answers the connection's commands.",
+        "O(1)",
+    ),
     row("client|setinfo", 4, OWN, set_info)
         .docs("7.2.0", "Tells the server about the client's library.", "O(1)")
-        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
-        .arguments(&[Argument::one_of(
-            "attr",
-            &[Argument::string("libname").after("LIB-NAME"), Argument::string("libver").after("LIB-VER")],
-        )]),
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
     row("client|setname", 3, OWN, set_name)
         .docs("2.6.9", "Names the connection.", "O(1)")
-        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
-        .arguments(&[Argument::string("connection-name")]),
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
     row("client|trackinginfo", 2, OWN, tracking_info).docs(
         "6.2.0",
         "Tells how the connection uses client-side caching.",
         "O(1)",
     ),
-    row("client|unblock", -3, OTHERS, unblock)
-        .docs(
-            "5.0.0",
-            "Ends the waiting of a blocked client.",
-            "O(log N) where N is the number of client connections",
-        )
-        .arguments(&[
-            Argument::integer("client-id"),
-            Argument::one_of(
-                "unblock-type",
-                &[Argument::token("timeout", "TIMEOUT"), Argument::token("error", "ERROR")],
-            )
-            .optional(),
-        ]),
+    row("client|unblock", -3, OTHERS, unblock).docs(
+        "5.0.0",
+        "Ends the waiting of a blocked client.",
+        "O(log N) where N is the number of client connections",
+    ),
     row("client|unpause", 2, OTHERS, unpause).docs(
         "6.2.0",
         "Lets held commands run.",
         "O(N) Where N is the number of paused clients",
     ),
 ];
-
-const CLIENT_TYPES: &[Argument] = &[
-    Argument::token("normal", "NORMAL"),
-    Argument::token("master", "MASTER"),
-    Argument::token("replica", "REPLICA"),
-    Argument::token("pubsub", "PUBSUB"),
-];
-
-const KILL_ARGUMENTS: &[Argument] = &[Argument::one_of(
-    "filter",
-    &[
-        Argument::string("old-format").shown_as("ip:port").deprecated("2.8.12"),
-        Argument::one_of(
-            "new-format",
-            &[
-                Argument::integer("client-id").after("ID").optional().since("2.8.12"),
-                Argument::one_of(
-                    "client-type",
-                    &[
-                        Argument::token("normal", "normal"),
-                        Argument::token("master", "master").since("3.2.0"),
-                        Argument::token("slave", "slave"),
-                        Argument::token("replica", "replica").since("5.0.0"),
-                        Argument::token("pubsub", "pubsub"),
-                    ],
-                )
-                .after("TYPE")
-                .optional()
-                .since("2.8.12"),
-                Argument::string("username").after("USER").optional(),
-                Argument::string("addr").shown_as("ip:port").after("ADDR").optional(),
-                Argument::string("laddr").shown_as("ip:port").after("LADDR").optional().since("6.2.0"),
-                Argument::one_of("skipme", &[Argument::token("yes", "YES"), Argument::token("no", "NO")])
-                    .after("SKIPME")
-                    .optional(),
-                Argument::integer("maxage").after("MAXAGE").optional().since("7.4.0"),
-            ],
-        )
-        .multiple(),
-    ],
-)];
 
 const HELP: &[&str] = &[
     "GETREDIR",

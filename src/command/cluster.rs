@@ -8,7 +8,6 @@ use std::fmt::Write;
 
 use super::args::integer;
 use super::home::{HomeContext, Then};
-use super::syntax::Argument;
 use super::{Command, Context, Flags, Group, Merge, Route, Run};
 use crate::base::slot::{SLOTS, ShardId, SlotMap, slot_of};
 use crate::config::EndpointType;
@@ -41,21 +40,21 @@ const SUBCOMMANDS: &[Command] = &[
     Command::new("cluster|countkeysinslot", 3, Group::Cluster, Run::Keyspace(count_keys_in_slot))
         .flags(Flags::STALE)
         .route(Route::EveryShard(Merge::Sum))
-        .docs("3.0.0", "Counts the keys of a slot.", "O(N) where N is the number of keys")
-        .arguments(&[Argument::integer("slot")]),
+        .docs("3.0.0", "Counts the keys of a slot.", "O(N) where N is the number of keys"),
     Command::new("cluster|getkeysinslot", 4, Group::Cluster, Run::Keyspace(keys_in_slot))
         .flags(Flags::STALE)
         .route(Route::EveryShard(Merge::Concatenate))
         .docs("3.0.0", "Returns keys of a slot.", "O(N) where N is the number of keys")
-        .tips(VARYING)
-        .arguments(&[Argument::integer("slot"), Argument::integer("count")]),
+        .tips(VARYING),
     row("cluster|help", 2, LOADING, help).docs("5.0.0", "Lists the subcommands.", "O(1)"),
     row("cluster|info", 2, Flags::STALE, info)
         .docs("3.0.0", "Describes the state of the cluster.", "O(1)")
         .tips(VARYING),
-    row("cluster|keyslot", 3, Flags::STALE, key_slot)
-        .docs("3.0.0", "Returns the slot of a key.", "O(N) where N is the number of bytes in the key")
-        .arguments(&[Argument::string("key")]),
+    row("cluster|keyslot", 3, Flags::STALE, key_slot).docs(
+        "3.0.0",
+        "Returns the slot of a key.",
+        "O(N) where N is the number of bytes in the key",
+    ),
     row("cluster|links", 2, Flags::STALE, links)
         .docs("7.0.0", "Lists the links between nodes, of which there are none.", BY_NODES)
         .tips(VARYING),

@@ -3,7 +3,6 @@
 
 use super::args::{integer, is_word};
 use super::home::{Ask, HomeContext, Then};
-use super::syntax::Argument;
 use super::{Command, Flags, Group, Run};
 use crate::base::number::parse_i64;
 use crate::config::Config;
@@ -31,31 +30,19 @@ pub const COMMANDS: &[Command] = &[
             "1.0.0",
             "Authenticates the connection.",
             "O(N) where N is the number of passwords defined for the user",
-        )
-        .arguments(&[Argument::string("username").optional().since("6.0.0"), Argument::string("password")]),
-    Command::new("echo", 2, Group::Connection, Run::Home(echo))
-        .flags(ANYTIME)
-        .docs("1.0.0", "Returns its argument.", "O(1)")
-        .arguments(&[Argument::string("message")]),
+        ),
+    Command::new("echo", 2, Group::Connection, Run::Home(echo)).flags(ANYTIME).docs(
+        "1.0.0",
+        "Returns its argument.",
+        "O(1)",
+    ),
     Command::new("hello", -1, Group::Connection, Run::Home(hello))
         .flags(HANDSHAKE.union(Flags::SENTINEL))
-        .docs("6.0.0", "Agrees on the protocol, and authenticates and names the connection.", "O(1)")
-        .arguments(&[Argument::block(
-            "arguments",
-            &[
-                Argument::integer("protover"),
-                Argument::block("auth", &[Argument::string("username"), Argument::string("password")])
-                    .after("AUTH")
-                    .optional(),
-                Argument::string("clientname").after("SETNAME").optional(),
-            ],
-        )
-        .optional()]),
+        .docs("6.0.0", "Agrees on the protocol, and authenticates and names the connection.", "O(1)"),
     Command::new("ping", -1, Group::Connection, Run::Home(ping))
         .flags(Flags::FAST.union(Flags::SENTINEL))
         .docs("1.0.0", "Says that the server is there.", "O(1)")
-        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
-        .arguments(&[Argument::string("message").optional()]),
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     Command::new("quit", -1, Group::Connection, Run::Home(quit))
         .flags(HANDSHAKE.union(Flags::NOT_QUEUED))
         .docs("1.0.0", "Closes the connection.", "O(1)")
@@ -63,10 +50,11 @@ pub const COMMANDS: &[Command] = &[
     Command::new("reset", 1, Group::Connection, Run::Home(reset))
         .flags(HANDSHAKE.union(Flags::NOT_QUEUED))
         .docs("6.2.0", "Brings the connection back to its first state.", "O(1)"),
-    Command::new("select", 2, Group::Connection, Run::Home(select))
-        .flags(ANYTIME)
-        .docs("1.0.0", "Changes the database of the connection.", "O(1)")
-        .arguments(&[Argument::integer("index")]),
+    Command::new("select", 2, Group::Connection, Run::Home(select)).flags(ANYTIME).docs(
+        "1.0.0",
+        "Changes the database of the connection.",
+        "O(1)",
+    ),
 ];
 
 fn auth(home: &mut HomeContext<'_>, arguments: &[&[u8]]) -> Then {

@@ -5,7 +5,6 @@ use super::args::is_word;
 use super::description::{write_docs, write_info, write_key_flags};
 use super::home::{HomeContext, Then};
 use super::keys::KeyFlags;
-use super::syntax::Argument;
 use super::table::{self, Resolved};
 use super::{Command, Flags, Group, Run, description};
 use crate::base::glob;
@@ -29,32 +28,18 @@ const SUBCOMMANDS: &[Command] = &[
     row("command|count", 2, count).docs("2.8.13", "Counts the commands.", "O(1)"),
     row("command|docs", -2, docs)
         .docs("7.0.0", "Returns the documentation of commands.", PER_NAME)
-        .tips(UNORDERED)
-        .arguments(&[Argument::string("command-name").optional().multiple()]),
-    row("command|getkeys", -3, get_keys)
-        .docs("2.8.13", "Returns the keys of a command.", PER_ARGUMENT)
-        .arguments(&[Argument::string("command"), Argument::string("arg").optional().multiple()]),
-    row("command|getkeysandflags", -3, get_keys_and_flags)
-        .docs("7.0.0", "Returns the keys of a command, and what it does with them.", PER_ARGUMENT)
-        .arguments(&[Argument::string("command"), Argument::string("arg").optional().multiple()]),
+        .tips(UNORDERED),
+    row("command|getkeys", -3, get_keys).docs("2.8.13", "Returns the keys of a command.", PER_ARGUMENT),
+    row("command|getkeysandflags", -3, get_keys_and_flags).docs(
+        "7.0.0",
+        "Returns the keys of a command, and what it does with them.",
+        PER_ARGUMENT,
+    ),
     row("command|help", 2, help).docs("5.0.0", "Lists the subcommands.", "O(1)"),
-    row("command|info", -2, info)
-        .docs("2.8.13", "Describes commands.", PER_NAME)
-        .tips(UNORDERED)
-        .arguments(&[Argument::string("command-name").optional().multiple()]),
+    row("command|info", -2, info).docs("2.8.13", "Describes commands.", PER_NAME).tips(UNORDERED),
     row("command|list", -2, list)
         .docs("7.0.0", "Lists the names of commands.", "O(N) where N is the total number of Redis commands")
-        .tips(UNORDERED)
-        .arguments(&[Argument::one_of(
-            "filterby",
-            &[
-                Argument::string("module-name").after("MODULE"),
-                Argument::string("category").after("ACLCAT"),
-                Argument::pattern("pattern").after("PATTERN"),
-            ],
-        )
-        .after("FILTERBY")
-        .optional()]),
+        .tips(UNORDERED),
 ];
 
 const fn row(name: &'static str, arity: i32, run: fn(&mut HomeContext<'_>, &[&[u8]]) -> Then) -> Command {

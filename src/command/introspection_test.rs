@@ -3,7 +3,7 @@
 use crate::command::case::HomeCase;
 use crate::command::description::{categories, write_docs, write_info};
 use crate::command::keys::{KeyFlags, KeySpec};
-use crate::command::{Argument, Command, Flags, Group, HomeContext, Run, Then};
+use crate::command::{Argument, Command, Flags, Group, HomeContext, Run, Then, syntax};
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
 
@@ -79,13 +79,14 @@ fn docs_of_one() {
 #[test]
 fn nested_arguments_and_options() {
     const ARGUMENTS: &[Argument] = &[
-        Argument::key("key", 0),
-        Argument::one_of("when", &[Argument::token("nx", "NX"), Argument::token("xx", "XX")])
+        syntax::key("key", 0),
+        syntax::one_of("when", &[syntax::token("nx", "NX"), syntax::token("xx", "XX")])
             .optional()
             .since("2.0.0"),
-        Argument::string("value").after("V").multiple_token(),
+        syntax::string("value").after("V").multiple_token(),
     ];
-    let row = Command::new("x", 2, Group::SortedSet, Run::Home(nothing)).arguments(ARGUMENTS);
+    let mut row = Command::new("x", 2, Group::SortedSet, Run::Home(nothing));
+    row.arguments = ARGUMENTS;
     let text = written(Protocol::Resp3, |reply| write_docs(reply, &row));
     assert!(text.starts_with("%5\r\n"), "{text}");
     assert!(text.contains("$10\r\nsorted-set\r\n"));

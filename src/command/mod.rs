@@ -226,7 +226,7 @@ pub struct Command {
     pub complexity: &'static str,
     /// Version since which it is deprecated, and what to use in its place.
     pub deprecated: Option<(&'static str, &'static str)>,
-    /// Its syntax for COMMAND DOCS.
+    /// Its syntax for COMMAND DOCS. Rows that a lookup yields have it, from [`syntax`]; constants have none.
     pub arguments: &'static [Argument],
     /// Tips for clients, as COMMAND INFO lists them (`request_policy:multi_shard`).
     pub tips: &'static [&'static str],
@@ -309,12 +309,6 @@ impl Command {
     /// Sets since when it is deprecated and what replaces it.
     pub const fn deprecated(mut self, since: &'static str, replaced_by: &'static str) -> Self {
         self.deprecated = Some((since, replaced_by));
-        self
-    }
-
-    /// Sets the syntax for COMMAND DOCS.
-    pub const fn arguments(mut self, arguments: &'static [Argument]) -> Self {
-        self.arguments = arguments;
         self
     }
 

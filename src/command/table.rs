@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 
 use super::{
-    Command, Flags, bitmap, client, cluster, connection, generic, introspection, server, string, transaction,
+    Command, Flags, bitmap, client, cluster, connection, generic, introspection, server, string, syntax,
+    transaction,
 };
 
 const FAMILIES: &[&[Command]] = &[
@@ -62,13 +63,15 @@ fn table() -> &'static Table {
     })
 }
 
-/// A copy of `row` that has the number `index`, and its subcommands those that follow.
+/// A copy of `row` that has the number `index` and its syntax, and its subcommands the numbers that follow.
 fn numbered(row: &Command, index: u16) -> &'static Command {
     let mut subcommands = row.subcommands.to_vec();
     for (subcommand, index) in subcommands.iter_mut().zip(index + 1..) {
         subcommand.index = index;
+        subcommand.arguments = syntax::of(subcommand.full_name);
     }
-    Box::leak(Box::new(Command { index, subcommands: subcommands.leak(), ..*row }))
+    let arguments = syntax::of(row.full_name);
+    Box::leak(Box::new(Command { index, arguments, subcommands: subcommands.leak(), ..*row }))
 }
 
 /// Every top-level command that clients can find.

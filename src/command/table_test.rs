@@ -44,6 +44,31 @@ fn every_row_is_documented() {
 }
 
 #[test]
+fn syntax_agrees_with_the_rows() {
+    let mut names: Vec<&str> = syntax::names().collect();
+    names.sort_unstable();
+    assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a syntax stands twice");
+    for row in rows() {
+        let own_words = row.full_name.split('|').count() as i32;
+        let told = !row.flags.contains(Flags::PROTECTED) && !matches!(row.run, Run::Container);
+        if told && row.arity.abs() > own_words {
+            assert!(!row.arguments.is_empty(), "{} has no syntax", row.full_name);
+        }
+        let specs = row.keys.len();
+        assert!(keys_of(row.arguments).all(|spec| usize::from(spec) < specs), "{}", row.full_name);
+    }
+}
+
+/// The key specifications that arguments name.
+fn keys_of(arguments: &'static [syntax::Argument]) -> Box<dyn Iterator<Item = u8>> {
+    Box::new(
+        arguments
+            .iter()
+            .flat_map(|argument| argument.key_spec.into_iter().chain(keys_of(argument.arguments))),
+    )
+}
+
+#[test]
 fn flags_agree_with_each_other() {
     for row in rows() {
         let name = row.full_name;

@@ -4,7 +4,6 @@
 use super::home::{HomeContext, Then};
 use super::keys::KeyFlags;
 use super::session::Queue;
-use super::syntax::Argument;
 use super::{Command, Context, Flags, Group, KeySpec, Merge, Route, Run};
 use crate::resp::error::EXEC_ABORT;
 
@@ -40,8 +39,7 @@ pub const COMMANDS: &[Command] = &[
             "2.2.0",
             "Lets the next transaction run only if these keys stay unchanged.",
             "O(1) for every key.",
-        )
-        .arguments(&[Argument::key("key", 0).multiple()]),
+        ),
 ];
 
 fn multi(home: &mut HomeContext<'_>, _: &[&[u8]]) -> Then {

@@ -1,14 +1,9 @@
-//! The syntax of commands as `COMMAND DOCS` describes it, in a form short enough to stand in a row.
-//!
-//! ```text
-//! const ARGUMENTS: &[Argument] = &[
-//!     Argument::key("key", 0),
-//!     Argument::one_of("condition", &[Argument::token("nx", "NX"), Argument::token("xx", "XX")]).optional(),
-//!     Argument::integer("seconds").after("EX").optional(),
-//! ];
-//! ```
+//! The syntax of commands as `COMMAND DOCS` describes it: an [`Argument`] and the words to write one down. The
+//! commands themselves are in `table`; a row gets its arguments from there when the command table is made.
 //!
 //! Nothing here takes part in parsing: handlers read their arguments themselves.
+
+mod table;
 
 /// What an argument is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,57 +94,6 @@ impl Argument {
         }
     }
 
-    /// Any string.
-    pub const fn string(name: &'static str) -> Self {
-        Self::new(name, ArgumentKind::String)
-    }
-
-    /// An integer.
-    pub const fn integer(name: &'static str) -> Self {
-        Self::new(name, ArgumentKind::Integer)
-    }
-
-    /// A floating-point number.
-    pub const fn double(name: &'static str) -> Self {
-        Self::new(name, ArgumentKind::Double)
-    }
-
-    /// A key that the row's key specification number `spec` finds.
-    pub const fn key(name: &'static str, spec: u8) -> Self {
-        let mut argument = Self::new(name, ArgumentKind::Key);
-        argument.key_spec = Some(spec);
-        argument
-    }
-
-    /// A glob-style pattern.
-    pub const fn pattern(name: &'static str) -> Self {
-        Self::new(name, ArgumentKind::Pattern)
-    }
-
-    /// A Unix time.
-    pub const fn unix_time(name: &'static str) -> Self {
-        Self::new(name, ArgumentKind::UnixTime)
-    }
-
-    /// A word that stands for itself.
-    pub const fn token(name: &'static str, token: &'static str) -> Self {
-        Self::new(name, ArgumentKind::PureToken).after(token)
-    }
-
-    /// One of several.
-    pub const fn one_of(name: &'static str, arguments: &'static [Argument]) -> Self {
-        let mut argument = Self::new(name, ArgumentKind::OneOf);
-        argument.arguments = arguments;
-        argument
-    }
-
-    /// Several that belong together.
-    pub const fn block(name: &'static str, arguments: &'static [Argument]) -> Self {
-        let mut argument = Self::new(name, ArgumentKind::Block);
-        argument.arguments = arguments;
-        argument
-    }
-
     /// It stands behind this word.
     pub const fn after(mut self, token: &'static str) -> Self {
         self.token = token;
@@ -192,4 +136,67 @@ impl Argument {
         self.display = display;
         self
     }
+}
+
+/// Any string.
+pub const fn string(name: &'static str) -> Argument {
+    Argument::new(name, ArgumentKind::String)
+}
+
+/// An integer.
+pub const fn integer(name: &'static str) -> Argument {
+    Argument::new(name, ArgumentKind::Integer)
+}
+
+/// A floating-point number.
+pub const fn double(name: &'static str) -> Argument {
+    Argument::new(name, ArgumentKind::Double)
+}
+
+/// A key that the row's key specification number `spec` finds.
+pub const fn key(name: &'static str, spec: u8) -> Argument {
+    let mut argument = Argument::new(name, ArgumentKind::Key);
+    argument.key_spec = Some(spec);
+    argument
+}
+
+/// A glob-style pattern.
+pub const fn pattern(name: &'static str) -> Argument {
+    Argument::new(name, ArgumentKind::Pattern)
+}
+
+/// A Unix time.
+pub const fn unix_time(name: &'static str) -> Argument {
+    Argument::new(name, ArgumentKind::UnixTime)
+}
+
+/// A word that stands for itself.
+pub const fn token(name: &'static str, token: &'static str) -> Argument {
+    Argument::new(name, ArgumentKind::PureToken).after(token)
+}
+
+/// One of several.
+pub const fn one_of(name: &'static str, arguments: &'static [Argument]) -> Argument {
+    let mut argument = Argument::new(name, ArgumentKind::OneOf);
+    argument.arguments = arguments;
+    argument
+}
+
+/// Several that belong together.
+pub const fn block(name: &'static str, arguments: &'static [Argument]) -> Argument {
+    let mut argument = Argument::new(name, ArgumentKind::Block);
+    argument.arguments = arguments;
+    argument
+}
+
+/// The arguments of a command, by its full name (`client|list`); none when it takes none.
+pub fn of(full_name: &str) -> &'static [Argument] {
+    let known = table::FAMILIES.iter().flat_map(|family| family.iter()).find(|(name, _)| *name == full_name);
+    known.map_or(&[], |(_, arguments)| *arguments)
+}
+
+/// The names of all commands whose syntax is known.
+#[cfg(test)]
+pub fn names() -> impl Iterator<Item = &'static str> {
+    table::FAMILIES.iter().flat_map(|family| family.iter()).map(|(name, _)| *name)
 }
