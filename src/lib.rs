@@ -20,3 +20,10 @@ pub mod server;
 pub mod shard;
 pub mod state;
 pub mod store;
+
+/// Measured with two million keys of 16 bytes and values of 32 in one shard's table: mimalloc 2, mimalloc 3, jemalloc
+/// 5.3 and glibc take 77.6, 79.7, 77.1 and 91.2 bytes of RSS a key. Loading them, overwriting them with other sizes and
+/// 20 million allocations beside take the same CPU with the first three, within noise, and half as much again with
+/// glibc. mimalloc 2 builds in seconds and gives most back when nine keys in ten are removed.
+#[global_allocator]
+static ALLOCATOR: base::memory::Counting<mimalloc::MiMalloc> = base::memory::Counting(mimalloc::MiMalloc);

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam_utils::CachePadded;
 
 use crate::base::clock::{Monotonic, UnixMillis, unix_millis};
+use crate::base::memory;
 use crate::base::slot::SlotMap;
 use crate::config::Config;
 use commands::Commands;
@@ -161,10 +162,10 @@ impl Server {
         self.last_client_id.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Bytes allocated by all shards.
+    /// Bytes allocated in the process: by the shards as they published it, and by all other threads.
     pub fn used_memory(&self) -> u64 {
-        let sum: i64 = self.shards.iter().map(|shard| shard.allocated_bytes.get() as i64).sum();
-        sum.max(0) as u64
+        let shards: i64 = self.shards.iter().map(|shard| shard.allocated_bytes.get() as i64).sum();
+        (shards + memory::unclaimed_allocated()).max(0) as u64
     }
 
     /// Bytes above `maxmemory`, not counting what waits to be freed; zero without a limit.
