@@ -87,14 +87,15 @@ impl Table {
         }
     }
 
-    /// The hash of a key, which all other methods expect.
+    /// The hash of a key, which all other methods expect. It is the hasher's own, so that whoever has the hasher
+    /// knows it without a table; entries stand in the order of what `spread` makes of it.
     #[inline]
     pub fn hash(&self, key: &[u8]) -> u64 {
         #[cfg(test)]
         if let Some(hash) = self.test_hash {
             return hash(key);
         }
-        spread(self.hasher.hash_one(key))
+        self.hasher.hash_one(key)
     }
 
     /// Number of entries.
@@ -136,6 +137,7 @@ impl Table {
     /// First stage of a lookup ahead of time: starts fetching the bucket of `hash`.
     #[inline]
     pub fn prefetch_bucket(&self, hash: u64) {
+        let hash = spread(hash);
         prefetch(self.segment(hash).home_address(hash).cast());
     }
 
@@ -143,6 +145,7 @@ impl Table {
     /// there is none, the next bucket for those that strayed.
     #[inline]
     pub fn prefetch_entry(&self, hash: u64) {
+        let hash = spread(hash);
         let segment = self.segment(hash);
         let home = segment.home_address(hash);
         // SAFETY: the address is that of a bucket, and the table is borrowed.
@@ -169,6 +172,7 @@ impl Table {
     /// asked about, and a few others may be.
     #[inline]
     pub fn find_by_hash(&self, hash: u64, is_match: impl FnMut(&Entry) -> bool) -> Option<EntryRef<'_>> {
+        let hash = spread(hash);
         let segment = self.segment(hash);
         // SAFETY: the table is borrowed.
         let buckets = unsafe { segment.buckets() };
@@ -180,6 +184,7 @@ impl Table {
     /// The entry of a key, for change.
     #[inline]
     pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<EntryMut<'_>> {
+        let hash = spread(hash);
         let segment = self.segment(hash);
         // SAFETY: the table is borrowed exclusively.
         let buckets = unsafe { segment.buckets_mut() };
@@ -191,6 +196,7 @@ impl Table {
     /// Adds an entry whose key is absent.
     pub fn insert(&mut self, hash: u64, entry: Entry) {
         debug_assert!(self.find(hash, entry.key()).is_none(), "the key is present");
+        let hash = spread(hash);
         self.totals.add(&entry);
         let untagged = Slot::new(0, entry);
         loop {
@@ -215,6 +221,7 @@ impl Table {
 
     /// Takes the entry out that [`Table::find_by_hash`] would find.
     pub fn remove_by_hash(&mut self, hash: u64, is_match: impl FnMut(&Entry) -> bool) -> Option<Entry> {
+        let hash = spread(hash);
         let path = self.path(hash);
         let node = path.node();
         let segment = node.to_segment();
@@ -371,7 +378,7 @@ impl Table {
             path.replace(Node::segment(grown, count));
         } else {
             // SAFETY: the slots are in use, and their entries are not changed meanwhile.
-            let hash_of = |slot: Slot| self.hash(unsafe { slot.entry() }.key());
+            let hash_of = |slot: Slot| spread(self.hash(unsafe { slot.entry() }.key()));
             let halves = segment::halves(buckets, depth, hash_of);
             let [low, high] = halves.map(|slots| {
                 let class = segment::class_for(slots.len());

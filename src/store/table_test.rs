@@ -56,7 +56,7 @@ fn check(table: &Table) {
         for slot in segment::slots(buckets) {
             // SAFETY: the slot is in use, the entry only read.
             let entry = unsafe { slot.entry() };
-            let entry_hash = table.hash(entry.key());
+            let entry_hash = spread(table.hash(entry.key()));
             assert_eq!(slot.tag(), shape.tag(entry_hash));
             let prefix = |hash: u64| hash.checked_shr(64 - shape.depth).unwrap_or(0);
             assert_eq!(prefix(entry_hash), prefix(hash));
