@@ -13,7 +13,7 @@ use rand::Rng;
 
 use super::executor::{Executor, Origin};
 use crate::command::table;
-use crate::config::{self, Config, LogLevel, Sources};
+use crate::config::{self, Config, ConfigError, LogLevel, Sources};
 use crate::net::cpu::Machine;
 use crate::net::listener::{bind_tcp, bind_unix};
 use crate::net::probe::{probe, raise_descriptor_limit};
@@ -40,6 +40,10 @@ pub fn serve(sources: &Sources) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if let Err(error) = rename_commands(&config) {
+        complain(&error.to_string());
+        return ExitCode::FAILURE;
+    }
     match start(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
@@ -47,6 +51,14 @@ pub fn serve(sources: &Sources) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Carries `rename-command` out, before anything looks a command up.
+fn rename_commands(config: &Config) -> Result<(), ConfigError> {
+    let lines = &config.declarations().renamed_commands;
+    let pairs: Vec<(&[u8], &[u8])> =
+        lines.iter().map(|line| (&*line.arguments[0], &*line.arguments[1])).collect();
+    table::rename(&pairs).map_err(|(number, reason)| lines[number].refuse(reason))
 }
 
 /// Standard error, for what goes wrong before there is a log.

@@ -80,11 +80,10 @@ pub const COMMANDS: &[Command] = &[
         "Answers a part of the string at a key.",
         BY_RESULT,
     ),
-    row("getset", 3, WRITE_OOM_FAST, set::getset).keys(CHANGED_KEY).docs(
-        "1.0.0",
-        "Stores a string and answers the one it replaces.",
-        CONSTANT,
-    ),
+    row("getset", 3, WRITE_OOM_FAST, set::getset)
+        .keys(CHANGED_KEY)
+        .docs("1.0.0", "Stores a string and answers the one it replaces.", CONSTANT)
+        .deprecated("6.2.0", "`SET` with the `!GET` argument"),
     row("incr", 2, WRITE_OOM_FAST, number::incr).keys(CHANGED_KEY).docs(
         "1.0.0",
         "Adds one to the integer at a key; a missing key counts as 0.",
@@ -124,24 +123,21 @@ pub const COMMANDS: &[Command] = &[
         "Stores strings at several keys in one step, only if none of the keys exists.",
         BY_KEYS,
     ),
-    row("psetex", 4, WRITE_OOM, set::psetex).keys(OVERWRITTEN_KEY).docs(
-        "2.6.0",
-        "Stores a string with a time to live in milliseconds.",
-        CONSTANT,
-    ),
+    row("psetex", 4, WRITE_OOM, set::psetex)
+        .keys(OVERWRITTEN_KEY)
+        .docs("2.6.0", "Stores a string with a time to live in milliseconds.", CONSTANT)
+        .deprecated("2.6.12", "`SET` with the `PX` argument"),
     row("set", -3, WRITE_OOM, set::set)
         .keys(&[KeySpec::one(1, CHANGE.union(KeyFlags::VARIABLE_FLAGS))])
         .docs("1.0.0", "Stores a string at a key, whatever was there, or on conditions.", CONSTANT),
-    row("setex", 4, WRITE_OOM, set::setex).keys(OVERWRITTEN_KEY).docs(
-        "2.0.0",
-        "Stores a string with a time to live in seconds.",
-        CONSTANT,
-    ),
-    row("setnx", 3, WRITE_OOM_FAST, set::setnx).keys(&[KeySpec::one(1, CREATE)]).docs(
-        "1.0.0",
-        "Stores a string only if the key does not exist.",
-        CONSTANT,
-    ),
+    row("setex", 4, WRITE_OOM, set::setex)
+        .keys(OVERWRITTEN_KEY)
+        .docs("2.0.0", "Stores a string with a time to live in seconds.", CONSTANT)
+        .deprecated("2.6.12", "`SET` with the `EX` argument"),
+    row("setnx", 3, WRITE_OOM_FAST, set::setnx)
+        .keys(&[KeySpec::one(1, CREATE)])
+        .docs("1.0.0", "Stores a string only if the key does not exist.", CONSTANT)
+        .deprecated("2.6.12", "`SET` with the `NX` argument"),
     row("setrange", 4, WRITE_OOM, modify::setrange)
         .keys(&[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::UPDATE))])
         .docs(
@@ -154,11 +150,10 @@ pub const COMMANDS: &[Command] = &[
         "Answers the length of the string at a key.",
         CONSTANT,
     ),
-    row("substr", 4, Flags::READONLY, get::getrange).keys(READ_KEY).docs(
-        "1.0.0",
-        "Answers a part of the string at a key: the old name of GETRANGE.",
-        BY_RESULT,
-    ),
+    row("substr", 4, Flags::READONLY, get::getrange)
+        .keys(READ_KEY)
+        .docs("1.0.0", "Answers a part of the string at a key: the old name of GETRANGE.", BY_RESULT)
+        .deprecated("2.0.0", "`GETRANGE`"),
 ];
 
 const fn row(
