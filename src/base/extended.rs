@@ -4,6 +4,8 @@
 //! with 17 decimals. Only what those commands need is here. Every result is the exact one rounded to nearest, ties to
 //! even, as IEEE 754 asks of `strtold`, addition and `printf`.
 
+use std::cmp::Ordering;
+
 use num_bigint::BigUint;
 
 /// Bits of the mantissa.
@@ -14,6 +16,8 @@ const EXPONENT_MIN: i64 = -16445;
 const EXPONENT_MAX: i64 = 16383 - 63;
 /// Beyond this power of ten nothing is finite, and below minus this nothing is above zero.
 const DECIMAL_EXPONENT_MAX: i64 = 5000;
+/// The same for powers of two, with the digits that the longest text can have beside the exponent.
+const EXPONENT_READ_MAX: i64 = 64 * 1024;
 /// Longest text that is read; Redis has a buffer of this size.
 const TEXT_BYTES_MAX: usize = 5 * 1024 - 1;
 /// Decimals that are printed, before trailing zeros go.
@@ -57,8 +61,8 @@ impl Extended {
             return Some(Extended::Infinite { negative });
         }
         let parsed = match unsigned {
-            [b'0', b'x' | b'X', rest @ ..] => parse_digits(rest, 16)?.rounded_binary(negative),
-            _ => parse_digits(unsigned, 10)?.rounded_decimal(negative),
+            [b'0', b'x' | b'X', rest @ ..] => Digits::parse(rest, 16)?.rounded(negative),
+            _ => Digits::parse(unsigned, 10)?.rounded(negative),
         };
         parsed.filter(|value| matches!(value, Extended::Finite { .. }))
     }
@@ -77,17 +81,16 @@ impl Extended {
         else {
             return None;
         };
-        let lowest = exponent.min(other_exponent);
-        let own = BigUint::from(mantissa) << (exponent - lowest) as usize;
-        let others = BigUint::from(other_mantissa) << (other_exponent - lowest) as usize;
-        let (sum_negative, magnitude) = if negative == other_negative {
-            (negative, own + others)
-        } else if own >= others {
-            (negative && own != others, own - others)
-        } else {
-            (other_negative, others - own)
+        let sum = match (mantissa, other_mantissa) {
+            (_, 0) => self,
+            (0, _) => other,
+            _ => {
+                let lowest = exponent.min(other_exponent);
+                let own = (negative, mantissa, exponent.abs_diff(lowest));
+                let others = (other_negative, other_mantissa, other_exponent.abs_diff(lowest));
+                add_shifted(own, others, i64::from(lowest))
+            }
         };
-        let sum = round(sum_negative, magnitude, BigUint::from(1u8), i64::from(lowest));
         matches!(sum, Extended::Finite { .. }).then_some(sum)
     }
 
@@ -106,6 +109,32 @@ impl Extended {
     }
 }
 
+/// The sum of two numbers given as sign, mantissa and the bits it is shifted to the left, times `2^exponent`.
+fn add_shifted(one: (bool, u64, u32), other: (bool, u64, u32), exponent: i64) -> Extended {
+    let (negative, other_negative) = (one.0, other.0);
+    if one.2 < u64::BITS && other.2 < u64::BITS {
+        let (one, other) = (u128::from(one.1) << one.2, u128::from(other.1) << other.2);
+        return if negative == other_negative {
+            round_small(negative, one + other, 1, exponent)
+        } else {
+            round_small(
+                if one < other { other_negative } else { negative && one != other },
+                one.abs_diff(other),
+                1,
+                exponent,
+            )
+        };
+    }
+    let (one, other) = (BigUint::from(one.1) << one.2, BigUint::from(other.1) << other.2);
+    let unit = BigUint::from(1u8);
+    // Shifted so differently, they cannot be equal.
+    match (negative == other_negative, one < other) {
+        (true, _) => round(negative, one + other, unit, exponent),
+        (false, true) => round(other_negative, other - one, unit, exponent),
+        (false, false) => round(negative, one - other, unit, exponent),
+    }
+}
+
 /// `mantissa / 2^shift` with up to 17 decimals.
 fn format_fraction(mantissa: u64, shift: u32) -> String {
     let scale = 10u128.pow(DECIMALS);
@@ -116,8 +145,9 @@ fn format_fraction(mantissa: u64, shift: u32) -> String {
     if fraction == 0 {
         return whole.to_string();
     }
-    let decimals = format!("{fraction:0width$}", width = DECIMALS as usize);
-    format!("{whole}.{}", decimals.trim_end_matches('0'))
+    let mut text = format!("{whole}.{fraction:0width$}", width = DECIMALS as usize);
+    text.truncate(text.trim_end_matches('0').len());
+    text
 }
 
 /// `value / 2^shift` to the nearest integer, ties to even.
@@ -128,67 +158,89 @@ fn shift_rounding(value: u128, shift: u32) -> u128 {
     quotient + u128::from(shift > 0 && (rest > half || (rest == half && quotient & 1 == 1)))
 }
 
-/// Digits as they were read: `digits * base^-fraction_digits * (10 or 2)^exponent`.
-struct Digits {
-    digits: BigUint,
-    fraction_digits: i64,
+/// Digits as they were read: `whole.fraction * (10 or 2)^exponent`.
+struct Digits<'a> {
+    base: u32,
+    whole: &'a [u8],
+    fraction: &'a [u8],
     exponent: i64,
 }
 
-impl Digits {
-    fn rounded_decimal(self, negative: bool) -> Option<Extended> {
-        if self.digits == BigUint::ZERO {
+impl<'a> Digits<'a> {
+    /// Reads `digits[.digits][exponent]` to the end; at least one digit. The exponent is decimal behind `e`, and
+    /// binary behind `p` in base 16.
+    fn parse(text: &'a [u8], base: u32) -> Option<Self> {
+        let mark = if base == 16 { b'p' } else { b'e' };
+        let end = text.iter().position(|byte| byte.to_ascii_lowercase() == mark).unwrap_or(text.len());
+        let exponent = if end < text.len() { parse_exponent(&text[end + 1..])? } else { 0 };
+        let point = text[..end].iter().position(|&byte| byte == b'.').unwrap_or(end);
+        let (whole, fraction) = (&text[..point], text[..end].get(point + 1..).unwrap_or_default());
+        let digits = Self { base, whole, fraction, exponent };
+        let is_number =
+            point + fraction.len() > 0 && digits.bytes().all(|digit| char::from(digit).is_digit(base));
+        is_number.then_some(digits)
+    }
+
+    fn bytes(&self) -> impl Iterator<Item = u8> + 'a {
+        self.whole.iter().chain(self.fraction).copied()
+    }
+
+    /// All digits as one integer, if it is not too large.
+    fn small(&self) -> Option<u128> {
+        self.bytes().try_fold(0u128, |value, digit| {
+            let digit = char::from(digit).to_digit(self.base)?;
+            value.checked_mul(u128::from(self.base))?.checked_add(u128::from(digit))
+        })
+    }
+
+    /// All digits as one integer.
+    fn large(&self) -> BigUint {
+        let bytes: Vec<u8> = self.bytes().collect();
+        BigUint::parse_bytes(&bytes, self.base).unwrap_or_default()
+    }
+
+    /// The nearest number; `None` where that is zero and the digits are not.
+    fn rounded(&self, negative: bool) -> Option<Extended> {
+        if self.bytes().all(|digit| digit == b'0') {
             return Some(Extended::Finite { negative, mantissa: 0, exponent: 0 });
         }
-        let power = self.exponent - self.fraction_digits;
-        // Digits beside the exponent: at most as many as the text has bytes.
-        let bytes_max = TEXT_BYTES_MAX as i64;
-        if !(-DECIMAL_EXPONENT_MAX - bytes_max..=DECIMAL_EXPONENT_MAX).contains(&power) {
-            return None;
-        }
-        let ten = BigUint::from(10u8).pow(power.unsigned_abs() as u32);
-        let value = if power >= 0 {
-            round(negative, self.digits * ten, BigUint::from(1u8), 0)
+        let fraction_digits = self.fraction.len() as i64;
+        let rounded = if self.base == 10 {
+            self.rounded_decimal(negative, self.exponent - fraction_digits)?
         } else {
-            round(negative, self.digits, ten, 0)
+            let exponent = self.exponent - 4 * fraction_digits;
+            // What is far out of range needs no exact answer, and must not cost one.
+            round(
+                negative,
+                self.large(),
+                BigUint::from(1u8),
+                exponent.clamp(-EXPONENT_READ_MAX, EXPONENT_READ_MAX),
+            )
         };
-        value.not_zero()
+        (!matches!(rounded, Extended::Finite { mantissa: 0, .. })).then_some(rounded)
     }
 
-    fn rounded_binary(self, negative: bool) -> Option<Extended> {
-        if self.digits == BigUint::ZERO {
-            return Some(Extended::Finite { negative, mantissa: 0, exponent: 0 });
-        }
-        let exponent = self.exponent - 4 * self.fraction_digits;
-        if exponent.abs() > 8 * (DECIMAL_EXPONENT_MAX + TEXT_BYTES_MAX as i64) {
+    /// All digits as one integer times `10^power`, rounded; `None` far out of range.
+    fn rounded_decimal(&self, negative: bool, power: i64) -> Option<Extended> {
+        if !(-DECIMAL_EXPONENT_MAX - TEXT_BYTES_MAX as i64..=DECIMAL_EXPONENT_MAX).contains(&power) {
             return None;
         }
-        round(negative, self.digits, BigUint::from(1u8), exponent).not_zero()
+        let magnitude = power.unsigned_abs() as u32;
+        if let (Some(digits), Some(ten)) = (self.small(), 10u64.checked_pow(magnitude)) {
+            if power < 0 {
+                return Some(round_small(negative, digits, ten, 0));
+            }
+            if let Some(product) = digits.checked_mul(u128::from(ten)) {
+                return Some(round_small(negative, product, 1, 0));
+            }
+        }
+        let ten = BigUint::from(10u8).pow(magnitude);
+        Some(if power < 0 {
+            round(negative, self.large(), ten, 0)
+        } else {
+            round(negative, self.large() * ten, BigUint::from(1u8), 0)
+        })
     }
-}
-
-impl Extended {
-    /// Nothing when a number that is not zero was rounded to it.
-    fn not_zero(self) -> Option<Extended> {
-        (!matches!(self, Extended::Finite { mantissa: 0, .. })).then_some(self)
-    }
-}
-
-/// Reads `digits[.digits][exponent]` in a base, to the end; at least one digit. The exponent is decimal behind `e`, and
-/// binary behind `p` in base 16.
-fn parse_digits(text: &[u8], base: u32) -> Option<Digits> {
-    let mark = if base == 16 { b'p' } else { b'e' };
-    let end = text.iter().position(|byte| byte.to_ascii_lowercase() == mark).unwrap_or(text.len());
-    let exponent = if end < text.len() { parse_exponent(&text[end + 1..])? } else { 0 };
-    let point = text[..end].iter().position(|&byte| byte == b'.').unwrap_or(end);
-    let mut digits = text[..point].to_vec();
-    digits.extend_from_slice(text[..end].get(point + 1..).unwrap_or_default());
-    let fraction_digits = digits.len() - point;
-    if digits.is_empty() || !digits.iter().all(|&digit| char::from(digit).is_digit(base)) {
-        return None;
-    }
-    let digits = BigUint::parse_bytes(&digits, base)?;
-    Some(Digits { digits, fraction_digits: fraction_digits as i64, exponent })
 }
 
 /// An optional sign and digits; what no number can need is cut to something as far out of range.
@@ -208,44 +260,62 @@ fn parse_exponent(text: &[u8]) -> Option<i64> {
 
 /// `numerator / denominator * 2^exponent`, rounded.
 fn round(negative: bool, numerator: BigUint, denominator: BigUint, exponent: i64) -> Extended {
-    if numerator == BigUint::ZERO {
-        return Extended::Finite { negative, mantissa: 0, exponent: 0 };
-    }
-    // The quotient has as many bits as this says, or one more.
     let quotient_bits = numerator.bits() as i64 - denominator.bits() as i64;
+    round_quotient(negative, quotient_bits, exponent, |shift| {
+        let (numerator, divisor) = match shift {
+            0.. => (numerator.clone(), &denominator << shift),
+            _ => (&numerator << shift.unsigned_abs(), denominator.clone()),
+        };
+        let quotient = &numerator / &divisor;
+        let rest = numerator - &quotient * &divisor;
+        let order = (&rest << 1u8).cmp(&divisor);
+        let mut words = quotient.iter_u64_digits();
+        let low = u128::from(words.next().unwrap_or(0));
+        (u128::from(words.next().unwrap_or(0)) << 64 | low, order)
+    })
+}
+
+/// The same for numbers that leave the quotient room in 128 bits: the usual ones.
+fn round_small(negative: bool, numerator: u128, denominator: u64, exponent: i64) -> Extended {
+    let denominator = u128::from(denominator);
+    let quotient_bits = bits(numerator) - bits(denominator);
+    round_quotient(negative, quotient_bits, exponent, |shift| {
+        let (numerator, divisor) =
+            if shift >= 0 { (numerator, denominator << shift) } else { (numerator << -shift, denominator) };
+        let (quotient, rest) = (numerator / divisor, numerator % divisor);
+        (quotient, rest.cmp(&(divisor - rest)))
+    })
+}
+
+fn bits(value: u128) -> i64 {
+    i64::from(u128::BITS - value.leading_zeros())
+}
+
+/// The number nearest to a quotient of `quotient_bits` bits or one more, times `2^exponent`. `divide` gives the
+/// quotient by `2^shift`, and how its rest compares with one half.
+fn round_quotient(
+    negative: bool,
+    quotient_bits: i64,
+    exponent: i64,
+    divide: impl Fn(i64) -> (u128, Ordering),
+) -> Extended {
     let mut shift = (quotient_bits - MANTISSA_BITS).max(EXPONENT_MIN - exponent);
-    let (mut quotient, mut rest, mut divisor) = divide_shifted(&numerator, &denominator, shift);
-    if quotient.bits() as i64 > MANTISSA_BITS {
+    let (mut quotient, mut rest) = divide(shift);
+    if bits(quotient) > MANTISSA_BITS {
         shift += 1;
-        (quotient, rest, divisor) = divide_shifted(&numerator, &denominator, shift);
+        (quotient, rest) = divide(shift);
     }
-    let twice = rest << 1u8;
-    let is_odd = quotient.bit(0);
-    if twice > divisor || (twice == divisor && is_odd) {
-        quotient += 1u8;
-    }
-    if quotient.bits() as i64 > MANTISSA_BITS {
-        quotient >>= 1u8;
+    let rounds_up = rest == Ordering::Greater || (rest == Ordering::Equal && quotient & 1 == 1);
+    quotient += u128::from(rounds_up);
+    if bits(quotient) > MANTISSA_BITS {
+        quotient >>= 1;
         shift += 1;
     }
     let exponent = exponent + shift;
     if exponent > EXPONENT_MAX {
         return Extended::Infinite { negative };
     }
-    let mantissa = quotient.iter_u64_digits().next().unwrap_or(0);
-    Extended::Finite { negative, mantissa, exponent: exponent as i32 }
-}
-
-/// Quotient, rest and divisor of `numerator / (denominator * 2^shift)`, in integers.
-fn divide_shifted(numerator: &BigUint, denominator: &BigUint, shift: i64) -> (BigUint, BigUint, BigUint) {
-    let (numerator, divisor) = if shift >= 0 {
-        (numerator.clone(), denominator << shift as usize)
-    } else {
-        (numerator << shift.unsigned_abs() as usize, denominator.clone())
-    };
-    let quotient = &numerator / &divisor;
-    let rest = numerator - &quotient * &divisor;
-    (quotient, rest, divisor)
+    Extended::Finite { negative, mantissa: quotient as u64, exponent: exponent as i32 }
 }
 
 #[cfg(test)]
