@@ -176,16 +176,7 @@ impl Context<'_> {
         let access = first_access(self.now, self.config);
         let hash = self.keyspace.hash(key);
         let database = self.keyspace.database_mut(self.caller.database as usize);
-        if let Some(mut entry) = database.find_mut(hash, key)
-            && entry.expire_at() == expire
-        {
-            entry.set_value(value);
-            entry.set_access(access);
-            return;
-        }
-        let entry = Entry::new(key, value, expire);
-        entry.set_access(access);
-        if let Some(old) = database.replace(hash, entry, self.now) {
+        if let Some(old) = database.put(hash, key, value, expire, access, self.now) {
             self.keyspace.discard_entry(old);
         }
     }

@@ -6,7 +6,7 @@
 
 use ahash::RandomState;
 
-use super::entry::Entry;
+use super::entry::{Entry, NewValue, ValueRef};
 use super::expire::ExpireIndex;
 use super::table::{EntryMut, EntryRef, Table};
 
@@ -70,6 +70,38 @@ impl Database {
         drop(present);
         self.note_deadline(hash, old.expire_at(), expire, now_ms);
         Some(old)
+    }
+
+    /// Stores a value under a key, with one lookup and in the block that is there if that serves. An entry whose value
+    /// is on the heap is replaced whole and returned, because freeing it may take long.
+    #[inline]
+    pub fn put(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        value: NewValue<'_>,
+        expire: Option<i64>,
+        access: u32,
+        now_ms: i64,
+    ) -> Option<Entry> {
+        let Some(mut present) = self.table.find_mut(hash, key) else {
+            let entry = Entry::new(key, value, expire);
+            entry.set_access(access);
+            self.insert(hash, entry, now_ms);
+            return None;
+        };
+        let old_expire = present.expire_at();
+        let mut replaced = None;
+        if matches!(present.value(), ValueRef::Object(_)) {
+            replaced = Some(std::mem::replace(&mut *present, Entry::new(key, value, expire)));
+        } else {
+            present.set_value(value);
+            present.set_expire(expire);
+        }
+        present.set_access(access);
+        drop(present);
+        self.note_deadline(hash, old_expire, expire, now_ms);
+        replaced
     }
 
     /// Takes the entry of a key out.

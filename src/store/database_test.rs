@@ -156,3 +156,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn put_keeps_the_block_and_the_index_true() {
+    let mut database = database();
+    let key = key(1);
+    let hash = database.hash(&key);
+    let block = |database: &Database| database.find(hash, &key).map(|entry| entry.key().as_ptr());
+    assert!(database.put(hash, &key, NewValue::Bytes(b"some value"), None, 1, 0).is_none());
+    let first = block(&database);
+    assert!(database.put(hash, &key, NewValue::Bytes(b"same width"), None, 2, 0).is_none());
+    assert_eq!(block(&database), first);
+    database.put(hash, &key, NewValue::Int(1), Some(1_000), 3, 0);
+    database.put(hash, &key, NewValue::Int(2), Some(500), 4, 0);
+    assert_eq!((database.expires_len(), database.find(hash, &key).map(|entry| entry.access())), (1, Some(4)));
+    assert_eq!(expire_all(&mut database, 600).len(), 1);
+    let long = vec![b'x'; 5_000];
+    assert!(database.put(hash, &key, NewValue::Bytes(&long), Some(1_000), 5, 0).is_none());
+    let replaced = database.put(hash, &key, NewValue::Int(3), None, 6, 0);
+    assert_eq!(replaced.and_then(|entry| entry.string_len()), Some(5_000));
+    assert_eq!((database.len(), database.expires_len()), (1, 0));
+}
