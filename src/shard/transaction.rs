@@ -236,6 +236,11 @@ impl Planner<'_> {
         };
         let one_shard = keys.iter().all(|&(_, shard, _, _)| shard == first);
         match row.route {
+            // A key without all of its arguments (MSET with an odd number of them): the handler refuses the whole
+            // command, while the parts of it that are well formed would be carried out.
+            Route::Split(_) if keys.iter().any(|&(at, _, _, step)| at + step > slices.len()) => {
+                self.add_whole(row, caller, Merge::AllOk, slices, &[first]);
+            }
             Route::Split(merge) if !one_shard || merge == Merge::Watch => {
                 self.add_split(row, caller, merge, slices, &keys);
             }
@@ -618,5 +623,30 @@ impl Transaction {
             }
         }
         Some(watches)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::table::find;
+
+    fn shards_of(line: &str) -> usize {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let row = find(words[0]).expect("a command");
+        let request = Request::Run { row, caller: Caller::default(), arguments: OwnedArgs::copy(&words) };
+        let slots = SlotMap::new(2, 100);
+        let hashers = RandomState::with_seeds(1, 2, 3, 4);
+        let ticket = Ticket { connection: 0, sequence: 0 };
+        let requests = vec![request];
+        let protocol = Protocol::Resp2;
+        Transaction::plan(&slots, &hashers, 0, 1, ticket, 0, protocol, requests, false, &[]).shards().len()
+    }
+
+    #[test]
+    fn a_key_without_its_value_is_refused_by_one_shard() {
+        assert_eq!(shards_of("MSET a 1 b 2"), 2);
+        assert_eq!(shards_of("MSET a 1 b"), 1);
+        assert_eq!(shards_of("MGET a b"), 2);
     }
 }
