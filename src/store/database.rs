@@ -16,16 +16,32 @@ const RETRY_MS: i64 = 100;
 /// Of so many entries at least one must have a deadline for a sample of those to be taken from the table.
 const DEADLINE_SHARE: usize = 4;
 
+/// The index is renewed when it holds more than this many registrations per entry with a deadline, and some.
+const REGISTRATIONS_PER_DEADLINE: usize = 2;
+const SPARE_REGISTRATIONS: usize = 4096;
+
+/// Entries that a renewal looks at for each registration that is made meanwhile.
+const RENEWAL_STEP: usize = 16;
+
 /// Entries by key, with their deadlines. See the module's documentation.
 pub struct Database {
     table: Table,
     expires: ExpireIndex,
+    renewal: Option<Renewal>,
+}
+
+/// The old index, while a walk over the table registers all deadlines in the new one. Needed because
+/// registrations stay behind when keys with far deadlines are deleted, persisted and set again.
+struct Renewal {
+    old: ExpireIndex,
+    cursor: u64,
+    walked: bool,
 }
 
 impl Database {
     /// An empty database; all databases of the process share one hasher.
     pub fn new(hasher: RandomState) -> Database {
-        Database { table: Table::new(hasher), expires: ExpireIndex::default() }
+        Database { table: Table::new(hasher), expires: ExpireIndex::default(), renewal: None }
     }
 
     /// The table, for what only reads: scanning, sampling, prefetching.
@@ -53,10 +69,9 @@ impl Database {
 
     /// Adds an entry whose key is absent.
     pub fn insert(&mut self, hash: u64, entry: Entry, now_ms: i64) {
-        if let Some(at_ms) = entry.expire_at() {
-            self.expires.register(hash, at_ms, now_ms);
-        }
+        let expire = entry.expire_at();
         self.table.insert(hash, entry);
+        self.note_deadline(hash, None, expire, now_ms);
     }
 
     /// Adds an entry in the place of the one with its key, and returns that.
@@ -136,12 +151,14 @@ impl Database {
 
     /// Bytes of everything: entries, table, index.
     pub fn memory_usage(&self) -> usize {
-        self.table.entry_bytes() + self.table.memory_usage() + self.expires.memory_usage()
+        self.table.entry_bytes()
+            + self.table.memory_usage()
+            + self.indexes().map(ExpireIndex::memory_usage).sum::<usize>()
     }
 
     /// The time after which [`Database::expire_next`] finds something to do.
     pub fn next_expire(&self) -> Option<i64> {
-        self.expires.earliest()
+        self.indexes().filter_map(ExpireIndex::earliest).min()
     }
 
     /// Removes and returns one expired entry. Each registration looked at costs one of `budget`; `None` when that
@@ -155,7 +172,8 @@ impl Database {
     ) -> Option<Entry> {
         while *budget > 0 {
             *budget -= 1;
-            let hash = self.expires.pop_due(now_ms)?;
+            let old = self.renewal.as_mut().map(|renewal| &mut renewal.old);
+            let hash = self.expires.pop_due(now_ms).or_else(|| old?.pop_due(now_ms))?;
             let table = &self.table;
             let is_it = |entry: &Entry| entry.has_deadline() && table.hash(entry.key()) == hash;
             let Some(entry) = table.find_by_hash(hash, is_it) else { continue };
@@ -193,7 +211,8 @@ impl Database {
             return self.table.sample(random, count * DEADLINE_SHARE, &mut visit_it);
         }
         for turn in 0..count as u64 {
-            let Some(hash) = self.expires.random(random.rotate_left(7 * turn as u32) ^ turn) else { return };
+            let random = random.rotate_left(7 * turn as u32) ^ turn;
+            let Some(hash) = self.indexes().find_map(|index| index.random(random)) else { return };
             if let Some(entry) = self.table.find_by_hash(hash, Entry::has_deadline) {
                 visit(&entry);
             }
@@ -217,7 +236,37 @@ impl Database {
         let Some(at_ms) = new else { return };
         if old.is_none_or(|old_ms| at_ms < old_ms) {
             self.expires.register(hash, at_ms, now_ms);
+            self.renew_some(now_ms);
         }
+    }
+
+    /// Begins a renewal of the index if most of it is of no use any more, or does a small step of it.
+    fn renew_some(&mut self, now_ms: i64) {
+        let Some(renewal) = &mut self.renewal else {
+            let useful = REGISTRATIONS_PER_DEADLINE * self.table.deadlines() + SPARE_REGISTRATIONS;
+            if self.expires.len() > useful {
+                let old = std::mem::take(&mut self.expires);
+                self.renewal = Some(Renewal { old, cursor: 0, walked: false });
+            }
+            return;
+        };
+        if !renewal.walked {
+            let (table, expires) = (&self.table, &mut self.expires);
+            renewal.cursor = table.scan(renewal.cursor, RENEWAL_STEP, |entry| {
+                if let Some(at_ms) = entry.expire_at() {
+                    expires.register(table.hash(entry.key()), at_ms, now_ms);
+                }
+            });
+            renewal.walked = renewal.cursor == 0;
+        } else if renewal.old.is_empty() {
+            self.renewal = None;
+        } else {
+            renewal.old.discard_some();
+        }
+    }
+
+    fn indexes(&self) -> impl Iterator<Item = &ExpireIndex> {
+        self.renewal.iter().map(|renewal| &renewal.old).chain([&self.expires])
     }
 }
 

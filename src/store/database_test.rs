@@ -69,6 +69,23 @@ fn a_later_deadline_costs_no_registration() {
 }
 
 #[test]
+fn the_index_does_not_fill_with_what_is_of_no_use() {
+    let mut database = database();
+    (0..1000).for_each(|number| put(&mut database, number, Some(500_000_000), 0));
+    let mut largest = 0;
+    for turn in 0..100_000 {
+        let key = key(5000 + turn % 7);
+        let hash = database.hash(&key);
+        database.remove(hash, &key);
+        put(&mut database, 5000 + turn % 7, Some(900_000_000), 0);
+        put(&mut database, 5000 + turn % 7, None, 0);
+        largest = largest.max(database.indexes().map(ExpireIndex::len).sum());
+    }
+    assert!(largest < 15_000, "{largest} registrations");
+    assert_eq!(expire_all(&mut database, 500_001_000).len(), 1000);
+}
+
+#[test]
 fn samples_for_eviction() {
     let mut database = database();
     (0..10_000).for_each(|number| put(&mut database, number, (number % 1000 == 0).then_some(5_000), 0));

@@ -85,6 +85,20 @@ impl ExpireIndex {
         hashes.get((random >> 32) as usize % hashes.len()).copied()
     }
 
+    /// Frees up to a chunk of registrations, in no order, for getting rid of an index in slices.
+    pub fn discard_some(&mut self) {
+        let Some(mut first) = self.buckets.first_entry() else { return };
+        let stack = first.get_mut();
+        self.chunk_bytes -= stack.top_bytes();
+        if let Some(mut chunk) = stack.top.take() {
+            stack.top = chunk.below.take();
+            self.len -= chunk.hashes.len();
+        }
+        if stack.top.is_none() {
+            first.remove();
+        }
+    }
+
     /// Number of registrations; a key may have several.
     pub fn len(&self) -> usize {
         self.len
