@@ -31,15 +31,26 @@ struct Index {
 
 #[derive(Clone, Copy)]
 struct Name {
+    head: u64,
+    /// Whether the name consists of at most eight letters.
+    is_short_word: bool,
     text: &'static str,
     row: &'static Command,
+}
+
+impl Name {
+    fn new(text: &'static str, row: &'static Command) -> Self {
+        let head = folded_head(text.as_bytes());
+        let is_short_word = text.len() <= 8 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
+        Self { head, is_short_word, text, row }
+    }
 }
 
 static INDEX: OnceLock<Index> = OnceLock::new();
 
 #[inline]
 fn index() -> &'static Index {
-    INDEX.get_or_init(|| Index::new(table().top.iter().map(|row| Name { text: row.name, row })))
+    INDEX.get_or_init(|| Index::new(table().top.iter().map(|row| Name::new(row.name, row))))
 }
 
 /// The families' rows with their numbers.
@@ -90,7 +101,7 @@ pub fn rename(pairs: &[(&[u8], &[u8])]) -> Result<(), (usize, &'static str)> {
 
 /// All names after renaming. New ones live as long as the process.
 fn renamed(pairs: &[(&[u8], &[u8])]) -> Result<Vec<Name>, (usize, &'static str)> {
-    let mut names: Vec<Name> = table().top.iter().map(|row| Name { text: row.name, row }).collect();
+    let mut names: Vec<Name> = table().top.iter().map(|row| Name::new(row.name, row)).collect();
     for (number, (old, new)) in pairs.iter().enumerate() {
         let place = names.iter().position(|name| old.eq_ignore_ascii_case(name.text.as_bytes()));
         let place = place.ok_or((number, "No such command in rename-command"))?;
@@ -102,7 +113,7 @@ fn renamed(pairs: &[(&[u8], &[u8])]) -> Result<Vec<Name>, (usize, &'static str)>
             return Err((number, "Target command name already exists"));
         }
         let text = Box::leak(String::from_utf8_lossy(new).into_owned().into_boxed_str());
-        names.insert(place, Name { text, row });
+        names.insert(place, Name::new(text, row));
     }
     Ok(names)
 }
@@ -150,13 +161,28 @@ pub enum Resolved {
     UnknownSubcommand(&'static Command),
 }
 
-/// A cheap hash of a short name, whatever its case (multiplicative hashing of the first eight bytes and the length).
-fn place(name: &[u8]) -> usize {
-    let mut head = [0u8; 8];
-    let length = name.len().min(8);
-    head[..length].copy_from_slice(&name[..length]);
-    let folded = u64::from_le_bytes(head) | 0x2020_2020_2020_2020;
-    let mixed = (folded ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+/// The first eight bytes of a name, those that are missing as zeros, with letters in lower case (other bytes may change
+/// too). Reads short names in two or three overlapping parts: their length varies, so a copy would be a call.
+#[inline]
+fn folded_head(name: &[u8]) -> u64 {
+    let part =
+        |at: usize| u64::from(u32::from_le_bytes([name[at], name[at + 1], name[at + 2], name[at + 3]]));
+    let head = match name.len() {
+        0 => 0,
+        length @ 1..=3 => {
+            let byte = |at: usize| u64::from(name[at]) << (8 * at);
+            byte(0) | byte(length / 2) | byte(length - 1)
+        }
+        length @ 4..=7 => part(0) | part(length - 4) << (8 * (length - 4)),
+        _ => part(0) | part(4) << 32,
+    };
+    head | 0x2020_2020_2020_2020
+}
+
+/// Where the search for a name begins (multiplicative hashing of its head and length).
+#[inline]
+fn place(head: u64, length: usize) -> usize {
+    let mixed = (head ^ length as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (mixed >> (64 - SLOTS.trailing_zeros())) as usize
 }
 
@@ -164,7 +190,7 @@ impl Index {
     fn new(names: impl Iterator<Item = Name>) -> Self {
         let mut index = Self { slots: vec![None; SLOTS].into_boxed_slice(), named: Vec::new() };
         for name in names {
-            let mut at = place(name.text.as_bytes());
+            let mut at = place(name.head, name.text.len());
             while index.slots[at].is_some() {
                 at = (at + 1) % SLOTS;
             }
@@ -176,11 +202,16 @@ impl Index {
 
     #[inline]
     fn find(&self, name: &[u8]) -> Option<&'static Command> {
-        let mut at = place(name);
+        let head = folded_head(name);
+        let mut at = place(head, name.len());
         loop {
-            let Name { text, row } = self.slots[at]?;
-            if text.len() == name.len() && name.eq_ignore_ascii_case(text.as_bytes()) {
-                return Some(row);
+            let known = self.slots[at]?;
+            if known.head == head && known.text.len() == name.len() {
+                // A head of letters tells short names apart; what else there is must be compared.
+                let is_told = known.is_short_word || name.eq_ignore_ascii_case(known.text.as_bytes());
+                if is_told {
+                    return Some(known.row);
+                }
             }
             at = (at + 1) % SLOTS;
         }

@@ -27,6 +27,31 @@ fn every_name_leads_to_its_row() {
 }
 
 #[test]
+fn heads_are_read_whole() {
+    for length in 0..20 {
+        let name: Vec<u8> = (0..length).map(|at| b'a' + at).collect();
+        let mut wanted = [b' '; 8];
+        let known = name.len().min(8);
+        wanted[..known].copy_from_slice(&name[..known]);
+        assert_eq!(folded_head(&name).to_le_bytes(), wanted);
+    }
+}
+
+#[test]
+fn bytes_that_fold_alike_are_no_names() {
+    for row in all() {
+        for at in 0..row.name.len() {
+            for flipped in [0x20, 0x80, 0x40] {
+                let mut name = row.name.as_bytes().to_vec();
+                name[at] ^= flipped;
+                let wanted = name.eq_ignore_ascii_case(row.name.as_bytes());
+                assert_eq!(find(&name).is_some_and(|found| found.name == row.name), wanted, "{name:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn names_are_unique() {
     let mut names = names();
     names.sort_unstable();
