@@ -1,6 +1,6 @@
 //! The only callers of the operating system's clocks. Handlers never call these: `now` comes to them.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since the Unix epoch, as Redis counts expiry.
 pub type UnixMillis = i64;
@@ -19,14 +19,15 @@ fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// A point on the monotonic clock.
+/// A point on the monotonic clock. Reading it costs a few nanoseconds where the processor's counter can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Monotonic(Instant);
+pub struct Monotonic(quanta::Instant);
 
 impl Monotonic {
     /// The monotonic clock now.
+    #[inline]
     pub fn now() -> Self {
-        Self(Instant::now())
+        Self(quanta::Instant::now())
     }
 
     /// Microseconds from `earlier` to this point, zero when `earlier` is later.
@@ -35,6 +36,7 @@ impl Monotonic {
     }
 
     /// Nanoseconds from `earlier` to this point, zero when `earlier` is later.
+    #[inline]
     pub fn nanos_since(self, earlier: Self) -> u64 {
         self.0.saturating_duration_since(earlier.0).as_nanos() as u64
     }
