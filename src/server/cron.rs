@@ -45,7 +45,7 @@ impl Cron {
         let started = Monotonic::now();
         let config = core.config.clone();
         let server = core.server.clone();
-        let env = Core::env(&config, &server, core.now);
+        let env = core.env(&config, &server);
         let budget = period(&config) / 100 * (25 + 2 * (config.active_expire_effort.saturating_sub(1)));
         let over = |started: Monotonic| Monotonic::now().nanos_since(started) > budget.as_nanos() as u64;
         let mut behind = false;

@@ -103,6 +103,8 @@ pub(super) struct Core {
     pub adopted: Vec<(Origin, OwnedFd)>,
     /// Replies to DEBUG EFFECTS-SYNC that wait for their barrier.
     pub syncing: Vec<Ticket>,
+    /// Whether somebody watches all commands or a pause may hold them back, as of this tick.
+    pub is_watchful: bool,
     /// Whether the process is stopping.
     pub stopping: bool,
     config_version: u64,
@@ -143,6 +145,7 @@ impl Executor {
             tells: HashMap::default(),
             adopted: Vec::new(),
             syncing: Vec::new(),
+            is_watchful: false,
             stopping: false,
         };
         Self { ring, core, cron: Cron::new(), events: Vec::new(), deadline: None }
@@ -150,6 +153,7 @@ impl Executor {
 
     /// Serves until the process stops.
     pub async fn run(mut self) -> std::io::Result<()> {
+        crate::base::memory::claim_thread();
         loop {
             match self.work()? {
                 Rest::Again => {}
@@ -425,8 +429,8 @@ impl Core {
     }
 
     /// What a step needs of the world.
-    pub fn env<'a>(config: &'a Config, server: &'a Server, now: UnixMillis) -> Env<'a> {
-        Env { now, config, server }
+    pub fn env<'a>(&self, config: &'a Config, server: &'a Server) -> Env<'a> {
+        Env { now: self.now, executor: self.id, config, server }
     }
 
     /// The connection of a socket, unless it is gone.
@@ -510,7 +514,7 @@ impl Core {
         let shards = Arc::clone(&self.shards);
         let server = Arc::clone(&self.server);
         let config = Arc::clone(&self.config);
-        let env = Self::env(&config, &server, self.now);
+        let env = self.env(&config, &server);
         let mut worked = false;
         while let Some(message) = shards.receive(self.id) {
             self.home.handle(own, env, message);

@@ -98,6 +98,22 @@ enum Place {
     Staged(u32, u32),
 }
 
+/// Why parsing plain commands ended.
+enum Ended {
+    /// The input is used up, or what is left is not whole, or replies must come first.
+    Input,
+    /// The connection had its share of this tick.
+    Bound,
+    /// It takes no more commands.
+    Closed,
+    /// The input is not the protocol.
+    Error(String),
+    /// A command of this length that is not plain; its arguments begin here.
+    Command(usize, usize),
+    /// An inline command.
+    Inline(usize, Vec<Vec<u8>>),
+}
+
 /// What became of a parsed command.
 enum Step {
     /// It is done or under way.
@@ -116,6 +132,8 @@ impl Core {
         let mut arguments: Vec<&[u8]> = Vec::with_capacity(inputs.len() * 4);
         let mut plain: Vec<Plain> = Vec::with_capacity(inputs.len());
         let mut used = Vec::with_capacity(inputs.len());
+        self.is_watchful = self.server.monitors.load(std::sync::atomic::Ordering::Relaxed) > 0
+            || self.server.pause.current(self.now).is_some();
         for input in inputs.iter() {
             used.push(self.parse(own, input, ring, &mut arguments, &mut plain));
         }
@@ -137,78 +155,138 @@ impl Core {
         let id = input.connection;
         let bytes = input.bytes(ring);
         let mut used = input.used;
-        let Some(connection) = self.connections.get_mut(id.index()).and_then(Option::as_deref_mut) else {
-            return bytes.len();
-        };
-        if connection.socket != id {
-            return bytes.len();
-        }
-        connection.session.active_at = self.now;
         let mut taken = 0;
-        while used < bytes.len() {
-            let Some(connection) = self.connection(id).filter(|connection| connection.phase == Phase::Open)
-            else {
-                return bytes.len();
-            };
-            if taken == COMMANDS_PER_TICK_MAX || connection.waiting() >= UNANSWERED_COMMANDS_MAX {
-                if connection.waiting() == 0 || taken == COMMANDS_PER_TICK_MAX {
+        // Plain commands, nearly all there are, need nothing but the connection, which is in hand for as long as they
+        // last; anything else goes through `step`, for which it is put back.
+        while let Some(mut connection) = self.take_connection(id) {
+            connection.session.active_at = self.now;
+            let ended = self.parse_plain(&mut connection, bytes, &mut used, &mut taken, arguments, plain);
+            self.connections[id.index()] = Some(connection);
+            let (length, step, first) = match ended {
+                Ended::Input => return used,
+                Ended::Bound => {
                     self.make_ready(id);
+                    return used;
                 }
-                return used;
-            }
-            let limits = Limits {
-                bulk_bytes_max: self.config.proto_max_bulk_len as i64,
-                unauthenticated: !connection_is_authenticated(
-                    &self.connections,
-                    id,
-                    &self.config.requirepass,
-                ),
-            };
-            let first = arguments.len();
-            let Some(connection) = self.connection(id) else { return bytes.len() };
-            match connection.parser.parse(&bytes[used..], limits, arguments) {
-                Parsed::Incomplete(_) => return used,
-                Parsed::Nothing(length) => used += length,
-                Parsed::Error(sentence) => {
+                Ended::Closed => return bytes.len(),
+                Ended::Error(sentence) => {
+                    if !self.is_settled(id) {
+                        self.hold(id, &Step::Wait);
+                        return used;
+                    }
                     self.protocol_error(id, &sentence);
                     return bytes.len();
                 }
-                Parsed::Command(length) => {
-                    match self.step(own, id, &arguments[first..]) {
-                        Step::Taken => arguments.truncate(first),
-                        Step::Plain(row, target) => {
-                            self.add_plain(id, row, target, first, arguments, plain);
-                        }
-                        step => {
-                            arguments.truncate(first);
-                            self.hold(id, &step);
-                            return used;
-                        }
-                    }
-                    used += length;
-                    taken += 1;
-                }
-                Parsed::Inline(length, words) => {
+                Ended::Command(length, first) => (length, self.step(own, id, &arguments[first..]), first),
+                Ended::Inline(length, words) => {
                     // The words live nowhere in the input, so an inline command runs as if it were alone.
                     let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-                    match self.step(own, id, &words) {
-                        Step::Taken => {}
-                        Step::Plain(..) if !self.is_settled(id) => {
-                            self.hold(id, &Step::Wait);
-                            return used;
+                    let step = match self.step(own, id, &words) {
+                        Step::Plain(..) if !self.is_settled(id) => Step::Wait,
+                        Step::Plain(row, target) => {
+                            self.run_alone(own, id, row, target, &words);
+                            Step::Taken
                         }
-                        Step::Plain(row, target) => self.run_alone(own, id, row, target, &words),
-                        step => {
-                            self.hold(id, &step);
-                            return used;
-                        }
-                    }
-                    used += length;
-                    taken += 1;
+                        step => step,
+                    };
+                    (length, step, arguments.len())
+                }
+            };
+            match step {
+                Step::Taken => arguments.truncate(first),
+                Step::Plain(row, target) => {
+                    let hash = self.hash_of(row, &arguments[first..]);
+                    let Some(connection) = self.connection(id) else { return bytes.len() };
+                    add_plain(connection, row, target, first, arguments.len() - first, hash, plain);
+                }
+                step => {
+                    arguments.truncate(first);
+                    self.hold(id, &step);
+                    return used;
+                }
+            }
+            used += length;
+            taken += 1;
+        }
+        bytes.len()
+    }
+
+    /// Parses plain commands up to something else.
+    fn parse_plain<'a>(
+        &mut self,
+        connection: &mut Connection,
+        bytes: &'a [u8],
+        used: &mut usize,
+        taken: &mut usize,
+        arguments: &mut Vec<&'a [u8]>,
+        plain: &mut Vec<Plain>,
+    ) -> Ended {
+        let limits = Limits {
+            bulk_bytes_max: self.config.proto_max_bulk_len as i64,
+            unauthenticated: !connection.session.authenticated && !self.config.requirepass.is_empty(),
+        };
+        while *used < bytes.len() {
+            if connection.phase != Phase::Open {
+                return Ended::Closed;
+            }
+            if *taken == COMMANDS_PER_TICK_MAX {
+                return Ended::Bound;
+            }
+            if connection.waiting() >= UNANSWERED_COMMANDS_MAX {
+                return Ended::Input;
+            }
+            let first = arguments.len();
+            match connection.parser.parse(&bytes[*used..], limits, arguments) {
+                Parsed::Incomplete(_) => return Ended::Input,
+                Parsed::Nothing(length) => *used += length,
+                Parsed::Error(sentence) => return Ended::Error(sentence),
+                Parsed::Inline(length, words) => return Ended::Inline(length, words),
+                Parsed::Command(length) => {
+                    let Some((row, target)) = self.plain_target(connection, &arguments[first..]) else {
+                        return Ended::Command(length, first);
+                    };
+                    let hash = self.hash_of(row, &arguments[first..]);
+                    add_plain(connection, row, target, first, arguments.len() - first, hash, plain);
+                    *used += length;
+                    *taken += 1;
                 }
             }
         }
-        used
+        Ended::Input
+    }
+
+    /// The shard of a command that nothing speaks against: the client may run it, it has its keys on one shard and
+    /// need not wait for anything.
+    #[inline]
+    fn plain_target(
+        &self,
+        connection: &mut Connection,
+        arguments: &[&[u8]],
+    ) -> Option<(&'static Command, ShardId)> {
+        let session = &mut connection.session;
+        if connection.spanning > 0 || self.is_watchful || session.cluster_port || !session.is_plain() {
+            return None;
+        }
+        let Resolved::Row(row) = resolve(arguments) else { return None };
+        if !row.arity_fits(arguments.len())
+            || row.flags.contains(Flags::PROTECTED)
+            || !matches!(row.run, Run::Keyspace(_))
+        {
+            return None;
+        }
+        match target(&self.server.slots, self.id, row, arguments) {
+            Target::Shard(shard) => {
+                session.last_command = Some(row);
+                Some((row, shard))
+            }
+            _ => None,
+        }
+    }
+
+    /// The hash of the command's only key, or 0.
+    #[inline]
+    fn hash_of(&self, row: &Command, arguments: &[&[u8]]) -> u64 {
+        row.single_key(arguments).map_or(0, |key| self.home.hash(key))
     }
 
     fn is_settled(&mut self, id: SocketId) -> bool {
@@ -227,33 +305,6 @@ impl Core {
             // Only this tick's own commands stand before it.
             self.make_ready(id);
         }
-    }
-
-    fn add_plain(
-        &mut self,
-        id: SocketId,
-        row: &'static Command,
-        target: ShardId,
-        first: usize,
-        arguments: &[&[u8]],
-        plain: &mut Vec<Plain>,
-    ) {
-        let count = arguments.len() - first;
-        let hash = match row.single_key(&arguments[first..]) {
-            Some(key) => self.home.hash(key),
-            None => 0,
-        };
-        let Some(connection) = self.connection(id) else { return };
-        connection.unexecuted += 1;
-        plain.push(Plain {
-            connection: id,
-            row,
-            caller: connection.session.caller,
-            target,
-            first_argument: first as u32,
-            arguments: count as u32,
-            hash,
-        });
     }
 
     fn protocol_error(&mut self, id: SocketId, sentence: &str) {
@@ -426,7 +477,7 @@ impl Core {
     }
 
     fn take_connection(&mut self, id: SocketId) -> Option<Box<Connection>> {
-        self.connections.get_mut(id.index())?.take()
+        self.connections.get_mut(id.index())?.take_if(|connection| connection.socket == id)
     }
 
     /// EXEC: plans the queued commands as one transaction.
@@ -503,7 +554,7 @@ impl Core {
             .map(|connection| connection.session.caller.protocol)
             .unwrap_or_default();
         let (config, server) = (self.config.clone(), self.server.clone());
-        let env = Self::env(&config, &server, self.now);
+        let env = self.env(&config, &server);
         self.home.start(own, env, ticket, protocol, requests, is_block, watches, may_borrow);
         self.deliver_answers();
     }
@@ -532,7 +583,7 @@ impl Core {
             return;
         }
         let (config, server) = (self.config.clone(), self.server.clone());
-        let env = Self::env(&config, &server, self.now);
+        let env = self.env(&config, &server);
         let slices = |command: &Plain| {
             let first = command.first_argument as usize;
             &arguments[first..first + command.arguments as usize]
@@ -546,47 +597,53 @@ impl Core {
         let mut local = 0;
         let mut sent = 0;
         let mut errors = 0;
-        for (index, command) in plain.iter().enumerate() {
-            if index % PREFETCH_WINDOW == 0 {
-                prefetch(own, self.id, &plain[index..plain.len().min(index + PREFETCH_WINDOW)]);
-            }
-            let Some(connection) =
-                self.connections.get_mut(command.connection.index()).and_then(Option::as_deref_mut)
-            else {
+        let mut index = 0;
+        own.start_clock();
+        // Commands of one connection stand together, but for what an earlier input of this tick left over.
+        for run in plain.chunk_by(|one, next| one.connection == next.connection) {
+            let id = run[0].connection;
+            let Some(connection) = self.connections.get_mut(id.index()).and_then(Option::as_deref_mut) else {
+                index += run.len();
                 continue;
             };
-            connection.unexecuted -= 1;
-            if let Some(&Place::Staged(start, end)) = places.get(index) {
-                if connection.wants_reply() {
-                    connection.reply_buffer().extend_from_slice(&staged[start as usize..end as usize]);
+            for command in run {
+                if index % PREFETCH_WINDOW == 0 {
+                    prefetch(own, self.id, &plain[index..plain.len().min(index + PREFETCH_WINDOW)]);
                 }
-                errors += u64::from(staged.get(start as usize) == Some(&b'-'));
-            } else if command.target == self.id {
-                local += 1;
-                let ticket = connection.next_ticket();
                 let keep = connection.wants_reply();
-                let out = connection.reply_buffer();
-                let start = out.len();
-                if own.run(env, self.id, ticket, command.caller, command.row, slices(command), out) {
-                    if out.get(start) == Some(&b'-') {
-                        errors += 1;
-                        server.errors.count(self.id, &out[start..]);
+                if let Some(&Place::Staged(start, end)) = places.get(index) {
+                    if keep {
+                        connection.reply_buffer().extend_from_slice(&staged[start as usize..end as usize]);
                     }
-                    if !keep {
-                        out.truncate(start);
+                    errors += u64::from(staged.get(start as usize) == Some(&b'-'));
+                } else if command.target == self.id {
+                    local += 1;
+                    let ticket = connection.next_ticket();
+                    let out = connection.reply_buffer();
+                    let start = out.len();
+                    if own.run(env, self.id, ticket, command.caller, command.row, slices(command), out) {
+                        if out.get(start) == Some(&b'-') {
+                            errors += 1;
+                            server.errors.count(self.id, &out[start..]);
+                        }
+                        if !keep {
+                            out.truncate(start);
+                        }
+                    } else {
+                        connection.wait(false);
                     }
                 } else {
-                    connection.wait(false);
+                    sent += 1;
+                    let ticket = connection.wait(false);
+                    self.home.enqueue(command.target, ticket, command.row, command.caller, slices(command));
                 }
-            } else {
-                sent += 1;
-                let ticket = connection.wait(false);
-                self.home.enqueue(command.target, ticket, command.row, command.caller, slices(command));
+                after_command(connection);
+                index += 1;
             }
-            after_command(connection);
+            connection.unexecuted -= run.len() as u32;
             if !connection.is_dirty {
                 connection.is_dirty = true;
-                self.dirty.push(command.connection);
+                self.dirty.push(id);
             }
         }
         let counters = self.counters();
@@ -620,6 +677,7 @@ impl Core {
                     token.prefetch(command.caller, command.hash, entries);
                 }
             }
+            token.start_clock();
             for (index, command) in of_shard() {
                 let start = staged.len();
                 let ticket = Ticket::default();
@@ -679,14 +737,23 @@ fn prefetch(own: &Shard, id: ShardId, commands: &[Plain]) {
     }
 }
 
-fn connection_is_authenticated(
-    connections: &[Option<Box<Connection>>],
-    id: SocketId,
-    password: &[u8],
-) -> bool {
-    password.is_empty()
-        || connections
-            .get(id.index())
-            .and_then(Option::as_ref)
-            .is_some_and(|connection| connection.session.authenticated)
+fn add_plain(
+    connection: &mut Connection,
+    row: &'static Command,
+    target: ShardId,
+    first: usize,
+    count: usize,
+    hash: u64,
+    plain: &mut Vec<Plain>,
+) {
+    connection.unexecuted += 1;
+    plain.push(Plain {
+        connection: connection.socket,
+        row,
+        caller: connection.session.caller,
+        target,
+        first_argument: first as u32,
+        arguments: count as u32,
+        hash,
+    });
 }

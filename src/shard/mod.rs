@@ -22,8 +22,18 @@ use crate::state::Server;
 pub struct Env<'a> {
     /// Wall clock of this step.
     pub now: UnixMillis,
+    /// The shard whose executor takes this step, whoever's token it holds: its thread allocates and frees.
+    pub executor: crate::base::slot::ShardId,
     /// Configuration of this step.
     pub config: &'a Config,
     /// What all shards share.
     pub server: &'a Server,
+}
+
+impl Env<'_> {
+    /// Publishes what this thread has allocated, so that what follows judges by it.
+    pub fn publish_memory(&self) {
+        let bytes = crate::base::memory::thread_allocated();
+        self.server.shards[self.executor].allocated_bytes.set(bytes as u64);
+    }
 }

@@ -76,6 +76,8 @@ pub struct Shard {
     effects: Effects,
     records: Vec<Record>,
     rng: SmallRng,
+    /// When the last command ended; the next of a batch began then, so one look at the clock serves both.
+    clock: Monotonic,
 }
 
 impl Shard {
@@ -93,6 +95,7 @@ impl Shard {
             effects: Effects::default(),
             records: Vec::new(),
             rng: SmallRng::seed_from_u64(seed ^ id as u64),
+            clock: Monotonic::now(),
         }
     }
 
@@ -122,6 +125,12 @@ impl Shard {
     pub fn prefetch(&self, caller: Caller, hash: u64, entries: bool) {
         let table = self.keyspace.database(caller.database as usize).table();
         if entries { table.prefetch_entry(hash) } else { table.prefetch_bucket(hash) }
+    }
+
+    /// The next command begins now. To be called before a batch.
+    #[inline]
+    pub fn start_clock(&mut self) {
+        self.clock = Monotonic::now();
     }
 
     /// Runs a single-shard command and appends its reply to `out`; or, when its keys are locked, queues it behind the
@@ -167,6 +176,7 @@ impl Shard {
             }
         }
         let mut answers = Answers::default();
+        self.start_clock();
         for (command, arguments) in commands {
             let start = answers.bytes.len();
             let out = &mut answers.bytes;
@@ -326,6 +336,7 @@ impl Shard {
                 Some(Waiting::Part(part)) => self.start(env, part, true),
                 Some(Waiting::Command { home, ticket, caller, command }) => {
                     let mut bytes = Vec::new();
+                    self.start_clock();
                     self.perform(
                         env,
                         home,
@@ -392,6 +403,7 @@ impl Shard {
             }
         }
         let mut replies = Vec::with_capacity(commands.len());
+        self.start_clock();
         for command in commands {
             let mut bytes = Vec::new();
             let arguments = command.arguments.slices();
@@ -452,7 +464,6 @@ impl Shard {
             return;
         }
         let counters = env.server.commands.of(self.id, row.index);
-        let started = Monotonic::now();
         let mut context = Context {
             keyspace: &mut self.keyspace,
             shard: self.id,
@@ -467,7 +478,9 @@ impl Shard {
             changed: false,
         };
         let succeeded = context::run(&mut context, handler, arguments);
-        let nanos = Monotonic::now().nanos_since(started);
+        let ended = Monotonic::now();
+        let nanos = ended.nanos_since(self.clock);
+        self.clock = ended;
         counters.count(nanos, succeeded);
         let slow_us = env.config.slowlog_log_slower_than_us;
         if slow_us >= 0 && nanos / 1000 >= slow_us as u64 {
@@ -506,6 +519,7 @@ impl Shard {
     /// Evicts from this shard while the process is above `maxmemory`. The limit is shared: a shard that has nothing to
     /// give lets the write pass as long as another can give.
     fn evict(&mut self, env: Env<'_>) -> bool {
+        env.publish_memory();
         let excess = env.server.memory_excess(env.config.maxmemory);
         if excess == 0 {
             return true;
