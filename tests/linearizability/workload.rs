@@ -142,15 +142,19 @@ impl Worker {
 
     /// The reply to an action, in the model's terms.
     fn receive(&mut self, action: &Action, keys: &Group) -> Reply {
+        let mut next = || {
+            let reply = self.client.try_receive();
+            reply.unwrap_or_else(|error| panic!("client {} waits for {action:?}: {error}", self.index))
+        };
         match action {
-            Action::Plain(command) => in_terms_of_model(command, self.client.receive(), keys),
-            Action::Watch(_) | Action::Unwatch => self.client.receive(),
+            Action::Plain(command) => in_terms_of_model(command, next(), keys),
+            Action::Watch(_) | Action::Unwatch => next(),
             Action::Transaction(commands) => {
-                assert_eq!(self.client.receive(), Reply::ok(), "MULTI");
+                assert_eq!(next(), Reply::ok(), "MULTI");
                 for command in commands {
-                    assert_eq!(self.client.receive(), Reply::simple("QUEUED"), "{command:?}");
+                    assert_eq!(next(), Reply::simple("QUEUED"), "{command:?}");
                 }
-                match self.client.receive() {
+                match next() {
                     Reply::Array(replies) => Reply::Array(
                         commands
                             .iter()
