@@ -8,7 +8,7 @@ use rand::rngs::SmallRng;
 use super::Run;
 use super::context::{Context, run};
 use super::effect::{Effects, Propagation};
-use super::gate::{Admission, admit};
+use super::gate::{Admission, Node, admit};
 use super::home::{HomeContext, Then};
 use super::session::{Caller, Session};
 use super::table::{Resolved, names, resolve};
@@ -191,7 +191,8 @@ impl HomeCase {
     pub fn run_arguments(&mut self, arguments: &[&[u8]]) -> (Vec<u8>, Then) {
         let mut out = Vec::new();
         let mut reply = Reply::new(&mut out, self.session.caller.protocol);
-        let row = match admit(&mut self.session, resolve(arguments), arguments, &self.config) {
+        let node = Node { shard: self.shard, slots: &self.server.slots };
+        let row = match admit(&mut self.session, resolve(arguments), arguments, &self.config, node) {
             Admission::Run(row) => row,
             Admission::HangUp => return (out, Then::Close),
             Admission::Queued => {

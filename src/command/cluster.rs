@@ -1,16 +1,17 @@
 //! The cluster family: the shards of this process shown as the nodes of a cluster, each on a port of its own
 //! (`cluster-ports`), so that a cluster client sends every command to the core that owns its key. Rows on top,
-//! handlers below. Answering `-MOVED` on such a port is the router's, not this file's.
+//! handlers below. The gate asks here when it answers `-MOVED` on such a port.
 //!
 //! There is no bus between nodes and nothing can be rearranged, so the subcommands that rearrange do not exist.
 
 use std::fmt::Write;
 
 use super::args::integer;
+use super::gate::Node;
 use super::home::{HomeContext, Then};
 use super::{Command, Context, Flags, Group, Merge, Route, Run};
 use crate::base::slot::{SLOTS, ShardId, SlotMap, slot_of};
-use crate::config::EndpointType;
+use crate::config::{Config, EndpointType};
 use crate::resp::Reply;
 use crate::resp::error::CLUSTER_DISABLED;
 
@@ -132,7 +133,7 @@ impl Cluster {
         let map = &home.server.slots;
         let config = home.config;
         Self {
-            host: config.cluster_announce_ip.clone().unwrap_or_else(|| host_of(&home.session.local_address)),
+            host: announced_host(config, &home.session.local_address),
             hostname: config.cluster_announce_hostname.clone(),
             endpoint: config.cluster_preferred_endpoint_type,
             first_port: config.cluster_ports,
@@ -174,6 +175,54 @@ fn host_of(address: &str) -> String {
         Ok(_) => host.to_owned(),
         Err(_) => "127.0.0.1".to_owned(),
     }
+}
+
+/// The slot of a command's keys, or of all keys of a transaction.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Slots {
+    first: Option<u16>,
+    differ: bool,
+}
+
+impl Slots {
+    /// Adds the keys of a command.
+    pub(super) fn add(&mut self, row: &Command, arguments: &[&[u8]]) {
+        for spec in row.keys {
+            spec.positions(arguments, |at| {
+                let slot = slot_of(arguments[at]);
+                self.differ |= *self.first.get_or_insert(slot) != slot;
+            });
+        }
+    }
+
+    /// The error for keys that the node does not serve: of several slots, or of a slot of another node.
+    pub(super) fn redirection(self, node: Node<'_>, config: &Config, local_address: &str) -> Option<String> {
+        if self.differ {
+            return Some("CROSSSLOT Keys in request don't hash to the same slot".into());
+        }
+        let slot = self.first?;
+        let owner = node.slots.owner(slot);
+        if owner == node.shard {
+            return None;
+        }
+        let port = usize::from(config.cluster_ports) + owner;
+        let endpoint = match config.cluster_preferred_endpoint_type {
+            EndpointType::Ip => announced_host(config, local_address),
+            EndpointType::Hostname => config.cluster_announce_hostname.clone().unwrap_or_else(|| "?".into()),
+            EndpointType::UnknownEndpoint => String::new(),
+        };
+        Some(format!("MOVED {slot} {endpoint}:{port}"))
+    }
+}
+
+/// Whether an error sends the client elsewhere, so that it is told as it is whatever was refused.
+pub(super) fn is_redirection(error: &[u8]) -> bool {
+    error.starts_with(b"MOVED ") || error.starts_with(b"CROSSSLOT ")
+}
+
+/// The address of the server as its clients know it.
+fn announced_host(config: &Config, local_address: &str) -> String {
+    config.cluster_announce_ip.clone().unwrap_or_else(|| host_of(local_address))
 }
 
 /// Runs `answer` if the shards have ports of their own, else replies with the error.

@@ -6,7 +6,8 @@
 
 use super::session::Session;
 use super::table::Resolved;
-use super::{Command, Flags};
+use super::{Command, Flags, cluster};
+use crate::base::slot::{ShardId, SlotMap};
 use crate::config::{Config, ProtectedAction};
 use crate::resp::error::{NO_AUTH, unknown_subcommand, wrong_arity};
 
@@ -26,18 +27,47 @@ pub enum Admission {
     HangUp,
 }
 
+/// The shard that the client is connected to, and who owns which slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Node<'a> {
+    /// The shard.
+    pub shard: ShardId,
+    /// The owners.
+    pub slots: &'a SlotMap,
+}
+
+/// A command before the gate, as reasons to refuse it look at it.
+#[derive(Clone, Copy)]
+struct Visitor<'a> {
+    session: &'a Session,
+    row: &'static Command,
+    arguments: &'a [&'a [u8]],
+    config: &'a Config,
+    node: Node<'a>,
+}
+
 /// Decides about a command that `resolved` names. Costs a few branches for a command that is right, of a client that
-/// has authenticated and is in no transaction.
+/// has authenticated and is in no transaction; on a port of a shard's own also a look at its keys.
 #[inline]
-pub fn admit(session: &mut Session, resolved: Resolved, arguments: &[&[u8]], config: &Config) -> Admission {
+pub fn admit(
+    session: &mut Session,
+    resolved: Resolved,
+    arguments: &[&[u8]],
+    config: &Config,
+    node: Node<'_>,
+) -> Admission {
     if let Resolved::Row(row) = resolved
         && session.is_plain()
         && row.arity_fits(arguments.len())
         && !row.flags.contains(Flags::PROTECTED)
     {
-        return Admission::Run(row);
+        let visitor = Visitor { session, row, arguments, config, node };
+        return match served_elsewhere(visitor) {
+            None => Admission::Run(row),
+            Some(text) => Admission::Refused(text.into_bytes()),
+        };
     }
-    admit_slowly(session, resolved, arguments, config)
+    admit_slowly(session, resolved, arguments, config, node)
 }
 
 #[cold]
@@ -46,6 +76,7 @@ fn admit_slowly(
     resolved: Resolved,
     arguments: &[&[u8]],
     config: &Config,
+    node: Node<'_>,
 ) -> Admission {
     if arguments.first().is_some_and(|name| speaks_http(name)) {
         return Admission::HangUp;
@@ -65,12 +96,12 @@ fn admit_slowly(
         not_allowed_here,
         not_authenticated,
         not_in_transactions,
+        served_elsewhere,
         only_subscribes,
     ];
-    for reason in reasons {
-        if let Some(text) = reason(session, row, arguments, config) {
-            return Admission::Refused(refuse(session, Some(row), text.as_bytes()));
-        }
+    let visitor = Visitor { session, row, arguments, config, node };
+    if let Some(text) = reasons.iter().find_map(|reason| reason(visitor)) {
+        return Admission::Refused(refuse(session, Some(row), text.as_bytes()));
     }
     match &mut session.queue {
         Some(_) if row.full_name == "watch" => {
@@ -92,6 +123,9 @@ fn admit_slowly(
 pub fn refuse(session: &mut Session, row: Option<&'static Command>, error: &[u8]) -> Vec<u8> {
     if row.is_some_and(|row| row.full_name == "exec") {
         session.discard();
+        if cluster::is_redirection(error) {
+            return error.to_vec();
+        }
         let reason = error.strip_prefix(b"ERR ").unwrap_or(error);
         return [b"EXECABORT Transaction discarded because of: ", reason].concat();
     }
@@ -106,15 +140,16 @@ fn speaks_http(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
 
-fn wrong_number_of_arguments(_: &Session, row: &Command, arguments: &[&[u8]], _: &Config) -> Option<String> {
-    (!row.arity_fits(arguments.len())).then(|| wrong_arity(row.full_name))
+fn wrong_number_of_arguments(visitor: Visitor<'_>) -> Option<String> {
+    let fits = visitor.row.arity_fits(visitor.arguments.len());
+    (!fits).then(|| wrong_arity(visitor.row.full_name))
 }
 
-fn not_allowed_here(session: &Session, row: &Command, _: &[&[u8]], config: &Config) -> Option<String> {
-    let allowed = !row.flags.contains(Flags::PROTECTED)
-        || match config.enable_debug_command {
+fn not_allowed_here(visitor: Visitor<'_>) -> Option<String> {
+    let allowed = !visitor.row.flags.contains(Flags::PROTECTED)
+        || match visitor.config.enable_debug_command {
             ProtectedAction::Yes => true,
-            ProtectedAction::Local => session.is_local(),
+            ProtectedAction::Local => visitor.session.is_local(),
             ProtectedAction::No => false,
         };
     let sentence = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", \
@@ -123,17 +158,34 @@ fn not_allowed_here(session: &Session, row: &Command, _: &[&[u8]], config: &Conf
     (!allowed).then(|| sentence.into())
 }
 
-fn not_authenticated(session: &Session, row: &Command, _: &[&[u8]], config: &Config) -> Option<String> {
-    let required = !session.authenticated && !config.requirepass.is_empty();
-    (required && !row.flags.contains(Flags::NO_AUTH)).then(|| NO_AUTH.into())
+fn not_authenticated(visitor: Visitor<'_>) -> Option<String> {
+    let required = !visitor.session.authenticated && !visitor.config.requirepass.is_empty();
+    (required && !visitor.row.flags.contains(Flags::NO_AUTH)).then(|| NO_AUTH.into())
 }
 
-fn not_in_transactions(session: &Session, row: &Command, _: &[&[u8]], _: &Config) -> Option<String> {
-    let refused = session.queue.is_some() && row.flags.contains(Flags::NO_MULTI);
+fn not_in_transactions(visitor: Visitor<'_>) -> Option<String> {
+    let refused = visitor.session.queue.is_some() && visitor.row.flags.contains(Flags::NO_MULTI);
     refused.then(|| "ERR Command not allowed inside a transaction".into())
 }
 
-fn only_subscribes(session: &Session, row: &Command, _: &[&[u8]], _: &Config) -> Option<String> {
+/// On a port of a shard's own, only keys of that shard and of one slot are served. EXEC is judged by its queue.
+#[inline]
+fn served_elsewhere(visitor: Visitor<'_>) -> Option<String> {
+    let Visitor { session, row, arguments, config, node } = visitor;
+    if !session.cluster_port {
+        return None;
+    }
+    let queued = session.queue.as_ref().filter(|_| row.full_name == "exec");
+    let mut slots = cluster::Slots::default();
+    slots.add(row, arguments);
+    for command in queued.iter().flat_map(|queue| &queue.commands) {
+        slots.add(command.row, &command.arguments.slices());
+    }
+    slots.redirection(node, config, &session.local_address)
+}
+
+fn only_subscribes(visitor: Visitor<'_>) -> Option<String> {
+    let Visitor { session, row, .. } = visitor;
     const ALLOWED: &[&str] = &[
         "ping",
         "subscribe",

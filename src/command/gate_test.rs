@@ -121,3 +121,41 @@ fn who_is_local() {
         assert_eq!(client.session.is_local(), local, "{address}");
     }
 }
+
+#[test]
+fn nodes_serve_their_own_slots() {
+    let mut client = HomeCase::with("cluster-ports 7000");
+    client.session.cluster_port = true;
+    client.shard = client.server.slots.owner_of_key(b"foo");
+    assert_eq!(client.run("watch foo {foo}2"), "+watch\r\n");
+    let cross = "-CROSSSLOT Keys in request don't hash to the same slot\r\n";
+    assert_eq!(client.run("watch foo bar"), cross);
+    let elsewhere = client.server.slots.owner_of_key(b"bar");
+    assert_ne!(elsewhere, client.shard);
+    let moved = format!("-MOVED 5061 192.0.2.1:{}\r\n", 7000 + elsewhere);
+    assert_eq!(client.run("watch bar"), moved);
+    assert_eq!(client.run("ping"), "+PONG\r\n");
+    client.session.cluster_port = false;
+    assert_eq!(client.run("watch foo bar"), "+watch\r\n");
+}
+
+#[test]
+fn transactions_on_nodes() {
+    let mut client = HomeCase::with("cluster-ports 7000");
+    client.session.cluster_port = true;
+    client.shard = client.server.slots.owner_of_key(b"foo");
+    client.run("multi");
+    assert_eq!(client.run("get foo"), "+QUEUED\r\n");
+    assert_eq!(client.run("get {foo}2"), "+QUEUED\r\n");
+    assert_eq!(client.run("exec"), "<Exec>");
+    assert!(client.run("get bar").starts_with("-MOVED 5061 "));
+    assert_eq!(client.run("exec"), "-EXECABORT Transaction discarded because of previous errors.\r\n");
+    let other = (0..)
+        .map(|number| format!("k{number}"))
+        .find(|key| client.server.slots.owner_of_key(key.as_bytes()) == client.shard);
+    client.run("multi");
+    client.run("get foo");
+    assert_eq!(client.run(&format!("get {}", other.unwrap())), "+QUEUED\r\n");
+    assert_eq!(client.run("exec"), "-CROSSSLOT Keys in request don't hash to the same slot\r\n");
+    assert!(client.session.queue.is_none());
+}

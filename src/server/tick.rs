@@ -10,7 +10,7 @@ use super::executor::Core;
 use crate::base::limits::{COMMANDS_PER_TICK_MAX, UNANSWERED_COMMANDS_MAX};
 use crate::base::slot::ShardId;
 use crate::command::args::OwnedArgs;
-use crate::command::gate::{Admission, admit};
+use crate::command::gate::{Admission, Node, admit};
 use crate::command::home::{HomeContext, Then};
 use crate::command::session::{Caller, ReplyMode};
 use crate::command::table::{Resolved, resolve};
@@ -339,7 +339,8 @@ impl Core {
         let Some(connection) = self.connections.get_mut(id.index()).and_then(Option::as_deref_mut) else {
             return Step::Taken;
         };
-        let row = match admit(&mut connection.session, resolved, arguments, &self.config) {
+        let node = Node { shard: self.id, slots: &self.server.slots };
+        let row = match admit(&mut connection.session, resolved, arguments, &self.config, node) {
             Admission::Run(row) => row,
             Admission::Queued => {
                 connection.reply_buffer().extend_from_slice(b"+QUEUED\r\n");
@@ -362,10 +363,6 @@ impl Core {
         }
         if let Some(connection) = self.connection(id) {
             connection.session.last_command = Some(row);
-        }
-        if let Some(error) = self.moved(id, row, arguments) {
-            self.reply_error(id, &error);
-            return self.taken(id, None);
         }
         match target {
             Target::Shard(shard) if matches!(row.run, Run::Keyspace(_)) => Step::Plain(row, shard),
@@ -692,31 +689,6 @@ impl Core {
             shards.deliver(&mut token);
         }
         places
-    }
-
-    /// MOVED and CROSSSLOT, on the ports of cluster clients.
-    fn moved(&mut self, id: SocketId, row: &'static Command, arguments: &[&[u8]]) -> Option<Vec<u8>> {
-        let own = self.id;
-        let connection = self.connection(id)?;
-        if !connection.session.cluster_port {
-            return None;
-        }
-        let host = connection.session.local_address.rsplit_once(':').map(|(host, _)| host.to_owned())?;
-        let mut slot = None;
-        let mut crosses = false;
-        for spec in row.keys {
-            spec.positions(arguments, |at| {
-                let key_slot = crate::base::slot::slot_of(arguments[at]);
-                crosses |= *slot.get_or_insert(key_slot) != key_slot;
-            });
-        }
-        if crosses {
-            return Some(b"CROSSSLOT Keys in request don't hash to the same slot".to_vec());
-        }
-        let slot = slot?;
-        let owner = self.server.slots.owner(slot);
-        let port = usize::from(self.config.cluster_ports) + owner;
-        (owner != own).then(|| format!("MOVED {slot} {host}:{port}").into_bytes())
     }
 }
 
