@@ -66,6 +66,17 @@ pub struct CommandTotals {
     pub latencies: Distribution,
 }
 
+impl CommandTotals {
+    /// Adds another row's counts; the name stays.
+    pub fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.nanos += other.nanos;
+        self.failed += other.failed;
+        self.rejected += other.rejected;
+        self.latencies.merge(&other.latencies);
+    }
+}
+
 /// The registers of all commands. CONFIG RESETSTAT clears them while shards count: a count that falls into that
 /// moment may be lost.
 #[derive(Debug)]

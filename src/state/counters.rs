@@ -2,6 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::base::clock::UnixMillis;
+use crate::store::database::Database;
+use crate::store::keyspace::Keyspace;
+
 /// A counter with one writer: plain loads and stores, no locked instruction.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -32,8 +36,34 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub struct ShardCounters {
             $($(#[$doc])* pub $name: Counter,)+
+            /// One register per database.
+            pub databases: Box<[DatabaseCounters]>,
+        }
+
+        /// The counters of all shards added up, at one moment.
+        #[derive(Clone, Debug, Default)]
+        pub struct Totals {
+            $($(#[$doc])* pub $name: u64,)+
+        }
+
+        impl Totals {
+            /// Adds what a shard counted.
+            pub fn add(&mut self, counters: &ShardCounters) {
+                $(self.$name = self.$name.wrapping_add(counters.$name.get());)+
+            }
         }
     };
+}
+
+/// One database of one shard.
+#[derive(Debug, Default)]
+pub struct DatabaseCounters {
+    /// Keys.
+    pub keys: Counter,
+    /// Keys with a time to live.
+    pub keys_with_expire: Counter,
+    /// Mean time to live of a sample of these, milliseconds.
+    pub mean_ttl_ms: Counter,
 }
 
 counters! {
@@ -89,6 +119,8 @@ counters! {
     keys_with_expire,
     /// Watched keys.
     watched_keys,
+    /// Bytes of the tables themselves, without the entries.
+    table_bytes,
     /// Bytes allocated by this shard's thread, less those it freed; read as signed.
     allocated_bytes,
     /// Ticks of the loop.
@@ -98,8 +130,74 @@ counters! {
 }
 
 impl ShardCounters {
-    /// All zero.
-    pub fn new() -> Self {
-        Self::default()
+    /// All zero, for a shard with so many databases.
+    pub fn new(databases: usize) -> Self {
+        Self { databases: (0..databases).map(|_| DatabaseCounters::default()).collect(), ..Self::default() }
+    }
+
+    /// Sets the registers that tell of a shard's keys. Constant time for each database, but for the sample of
+    /// times to live.
+    pub fn publish_keyspace(&self, keyspace: &Keyspace, now: UnixMillis) {
+        let (mut keys, mut keys_with_expire, mut structure) = (0, 0, 0);
+        for (index, register) in self.databases.iter().enumerate() {
+            let database = keyspace.database(index);
+            let with_expire = database.expires_len() as u64;
+            keys += database.len() as u64;
+            keys_with_expire += with_expire;
+            structure += database.table().memory_usage() as u64;
+            register.keys.set(database.len() as u64);
+            register.keys_with_expire.set(with_expire);
+            register.mean_ttl_ms.set(if with_expire == 0 { 0 } else { mean_ttl_ms(database, now) });
+        }
+        self.keys.set(keys);
+        self.keys_with_expire.set(keys_with_expire);
+        self.table_bytes.set(structure);
+        self.keyspace_hits.set(keyspace.counters.hits);
+        self.keyspace_misses.set(keyspace.counters.misses);
+        self.expired_keys.set(keyspace.counters.expired);
+        self.evicted_keys.set(keyspace.counters.evicted);
+        self.dirty.set(keyspace.counters.dirty);
+        self.lazily_freed.set(keyspace.counters.lazily_freed);
+        self.lazily_freeing.set(keyspace.lazy_objects() as u64);
+        self.lazy_bytes.set(keyspace.lazy_bytes() as u64);
+        self.watched_keys.set(keyspace.watched_keys() as u64);
+    }
+}
+
+/// Mean time to live of a few keys that have one.
+fn mean_ttl_ms(database: &Database, now: UnixMillis) -> u64 {
+    const SAMPLE: usize = 16;
+    let (mut sum, mut count) = (0u64, 0);
+    database.sample_for_eviction(true, now as u64, SAMPLE, |entry| {
+        if let Some(at) = entry.expire_at() {
+            sum += at.saturating_sub(now).max(0) as u64;
+            count += 1;
+        }
+    });
+    sum.checked_div(count).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::entry::Entry;
+
+    #[test]
+    fn keyspaces_are_published() {
+        let mut keyspace = Keyspace::new(2, ahash::RandomState::with_seeds(1, 2, 3, 4));
+        keyspace.insert(1, Entry::new_string(b"a", b"1", None), 0);
+        keyspace.insert(1, Entry::new_string(b"b", b"1", Some(5_000)), 0);
+        keyspace.counters.hits = 7;
+        let counters = ShardCounters::new(2);
+        counters.publish_keyspace(&keyspace, 1_000);
+        counters.publish_keyspace(&keyspace, 1_000);
+        let register = &counters.databases[1];
+        assert_eq!((register.keys.get(), register.keys_with_expire.get()), (2, 1));
+        assert_eq!(register.mean_ttl_ms.get(), 4_000);
+        assert_eq!((counters.keys.get(), counters.databases[0].keys.get()), (2, 0));
+        let mut totals = Totals::default();
+        totals.add(&counters);
+        totals.add(&counters);
+        assert_eq!((totals.keyspace_hits, totals.keys), (14, 4));
     }
 }

@@ -49,6 +49,11 @@ impl Distribution {
         }
     }
 
+    /// Adds another distribution.
+    pub fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(sum, count)| *sum += count);
+    }
+
     /// Durations counted.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()

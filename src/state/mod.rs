@@ -7,7 +7,11 @@ pub mod commands;
 pub mod counters;
 pub mod errors;
 pub mod histogram;
+pub mod latency;
 pub mod log;
+pub mod process;
+pub mod rates;
+pub mod slowlog;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,8 +23,11 @@ use crate::base::memory;
 use crate::base::slot::SlotMap;
 use crate::config::Config;
 use commands::Commands;
-use counters::ShardCounters;
+use counters::{ShardCounters, Totals};
 use errors::Errors;
+use latency::LatencyMonitor;
+use rates::Rates;
+use slowlog::SlowLog;
 
 /// The configuration of the process: replaced whole by CONFIG SET, cached by every shard.
 #[derive(Debug)]
@@ -105,6 +112,20 @@ pub struct Server {
     pub commands: Commands,
     /// Error replies by their code.
     pub errors: Errors,
+    /// Commands that ran long.
+    pub slowlog: SlowLog,
+    /// Events that took long.
+    pub latency: LatencyMonitor,
+    /// What happens per second.
+    pub rates: Rates,
+    /// What the counters were at CONFIG RESETSTAT: they have one writer each, so they go on and INFO subtracts.
+    baseline: Mutex<Totals>,
+    /// Most bytes that were in use, as far as seen.
+    peak_bytes: AtomicU64,
+    /// Bytes in use when the start was complete.
+    pub startup_bytes: AtomicU64,
+    /// Replication id, 40 hexadecimal digits.
+    pub replication_id: Mutex<String>,
     /// 40 hexadecimal digits drawn at start.
     pub run_id: String,
     /// Wall clock at start.
@@ -138,9 +159,17 @@ impl Server {
         let slots = SlotMap::new(shards, config.zero_share);
         Self {
             slots,
-            shards: (0..shards).map(|_| CachePadded::new(ShardCounters::new())).collect(),
+            shards: (0..shards).map(|_| CachePadded::new(ShardCounters::new(config.databases))).collect(),
             commands: Commands::new(shards, command_names, config.latency_tracking),
             errors: Errors::new(shards),
+            slowlog: SlowLog::default(),
+            latency: LatencyMonitor::default(),
+            rates: Rates::default(),
+            baseline: Mutex::default(),
+            peak_bytes: AtomicU64::new(0),
+            startup_bytes: AtomicU64::new(0),
+            // Any digits that no other process has: those of the run id backwards.
+            replication_id: Mutex::new(run_id.chars().rev().collect()),
             run_id,
             started_at: unix_millis(),
             started: Monotonic::now(),
@@ -160,6 +189,47 @@ impl Server {
     /// A number for a new client.
     pub fn next_client_id(&self) -> u64 {
         self.last_client_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The counters of all shards added up.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        self.shards.iter().for_each(|counters| totals.add(counters));
+        totals
+    }
+
+    /// The totals at the last CONFIG RESETSTAT.
+    pub fn baseline(&self) -> Totals {
+        self.baseline.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// CONFIG RESETSTAT: statistics begin anew.
+    pub fn reset_statistics(&self) {
+        *self.baseline.lock().unwrap_or_else(PoisonError::into_inner) = self.totals();
+        self.commands.reset();
+        self.errors.reset();
+        self.rates.reset();
+    }
+
+    /// Most bytes that were in use when somebody looked; who looks often (shard zero) keeps it true.
+    pub fn peak_memory(&self) -> u64 {
+        let used = self.used_memory();
+        self.peak_bytes.fetch_max(used, Ordering::Relaxed).max(used)
+    }
+
+    /// Samples what changes with time: rates and the peak of memory. Shard zero calls it some ten times a second.
+    pub fn sample(&self, now: Monotonic) {
+        self.peak_memory();
+        self.rates.sample(now, || {
+            let totals = self.totals();
+            [
+                totals.commands_processed,
+                totals.input_bytes,
+                totals.output_bytes,
+                totals.ticks,
+                totals.busy_micros,
+            ]
+        });
     }
 
     /// Bytes allocated in the process: by the shards as they published it, and by all other threads.

@@ -1,6 +1,0 @@
-//! The server family: rows on top, handlers below.
-
-use super::Command;
-
-/// The rows of this family.
-pub const COMMANDS: &[Command] = &[];
