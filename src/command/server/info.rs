@@ -216,10 +216,10 @@ impl MemoryFigures {
     }
 }
 
-/// The allocator and its version (`mimalloc-2.2.4`).
-pub(super) fn allocator_name() -> String {
+/// The allocator and its version (`mimalloc-2.3.2`), of which minor and patch have two digits each in its number.
+fn allocator_name() -> String {
     let version = mimalloc::MiMalloc.version();
-    format!("mimalloc-{}.{}.{}", version / 100, version / 10 % 10, version % 10)
+    format!("mimalloc-{}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
 }
 
 fn memory(of: &Subject<'_>, out: &mut String) {
