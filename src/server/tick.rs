@@ -517,7 +517,6 @@ impl Core {
                 }
             }
         }
-        connection.session.unwatched.extend(watches.iter().cloned());
         let unwatched = std::mem::take(&mut connection.session.unwatched);
         let may_borrow = connection.spanning == 0;
         let ticket = connection.wait(true);

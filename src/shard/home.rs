@@ -141,7 +141,7 @@ impl Home {
     }
 
     /// Starts a transaction. `may_borrow` is false while the same connection has one at the sequencer, which must come
-    /// first. Its end appears in `finished`, now or later.
+    /// first. `watches` must still hold, and end with it. Its end appears in `finished`, now or later.
     pub fn start(
         &mut self,
         own: &mut Shard,
@@ -357,7 +357,11 @@ impl Home {
         self.finish(transaction);
     }
 
-    fn finish(&mut self, transaction: Transaction) {
+    fn finish(&mut self, mut transaction: Transaction) {
+        // Not before: a watch that ended while its part still waits for the lock would look like a change of the key.
+        for (shard, names) in transaction.end_watches() {
+            self.shards.send(shard, Message::Unwatch(names));
+        }
         let reply = transaction.reply(&mut self.rng);
         let watched = transaction.watched();
         let reply =

@@ -605,6 +605,18 @@ impl Transaction {
         out
     }
 
+    /// The watched keys that it compared, by shard: their watches are over.
+    pub fn end_watches(&mut self) -> Vec<(ShardId, Vec<Name>)> {
+        let mut by_shard: Vec<(ShardId, Vec<Name>)> = Vec::new();
+        for (shard, name, _) in std::mem::take(&mut self.checks) {
+            match by_shard.iter_mut().find(|(at, _)| *at == shard) {
+                Some((_, names)) => names.push(name),
+                None => by_shard.push((shard, vec![name])),
+            }
+        }
+        by_shard
+    }
+
     /// What WATCH watches now, if this was a WATCH that ran.
     pub fn watched(&self) -> Option<Vec<Watch>> {
         let [Planned::Pieces { merge: Merge::Watch, database, pieces, .. }] = self.commands.as_slice() else {
