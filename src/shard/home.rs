@@ -170,14 +170,12 @@ impl Home {
         if transaction.shards().is_empty() {
             return self.finish(transaction);
         }
-        if transaction.is_solo() {
-            return self.start_solo(own, env, transaction);
-        }
-        if may_borrow {
-            if let Some(transaction) = self.try_directly(own, env, transaction) {
-                self.submit(own, transaction);
-            }
-        } else {
+        // One part alone needs the sequencer too when it must not overtake what is there.
+        if !may_borrow {
+            self.submit(own, transaction);
+        } else if transaction.is_solo() {
+            self.start_solo(own, env, transaction);
+        } else if let Some(transaction) = self.try_directly(own, env, transaction) {
             self.submit(own, transaction);
         }
     }
