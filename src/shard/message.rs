@@ -10,7 +10,7 @@ use crate::command::session::Caller;
 use crate::store::entry::Entry;
 
 use super::locks::Claims;
-use super::stream::Record;
+use super::stream::{Place, Record};
 
 /// Names a reply that a connection of the home shard waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -121,13 +121,18 @@ pub enum Work {
         commands: Vec<PartCommand>,
     },
     /// Takes these entries out, for the home shard to work on.
-    Take(Vec<Name>),
+    Take {
+        /// Number of the command that needs them.
+        order: u32,
+        /// Their keys.
+        names: Vec<Name>,
+    },
     /// Puts entries back, with the effects of what was done to them.
     Put {
         /// The entries.
         entries: Vec<Moved>,
-        /// The effects, with the order of their command.
-        effects: Vec<(u32, Effect)>,
+        /// The effects.
+        effects: Vec<(Place, Effect)>,
         /// How many changes of the dataset they were.
         dirty: u64,
     },

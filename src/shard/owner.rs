@@ -10,7 +10,7 @@ use super::message::{
     Answers, Batch, Message, Moved, Name, Outcome, Part, PartCommand, Ticket, TransactionId, Work,
 };
 use super::route::claims_of;
-use super::stream::Record;
+use super::stream::{Place, Record};
 use crate::base::clock::{Monotonic, UnixMillis};
 use crate::base::slot::ShardId;
 use crate::command::args::{OwnedArgs, OwnedCommand};
@@ -42,7 +42,7 @@ struct Held {
     may_write: bool,
     recorded: bool,
     now: UnixMillis,
-    effects: Vec<(u32, Effect)>,
+    effects: Vec<(Place, Effect)>,
 }
 
 /// A command that ran longer than the slow log's threshold.
@@ -107,6 +107,12 @@ impl Shard {
     /// Whether no transaction holds or waits for anything here.
     pub fn is_unlocked(&self) -> bool {
         self.locks.is_empty()
+    }
+
+    /// Whether nothing is under way here: no lock, no waiting command, no message to be delivered.
+    pub fn is_idle(&self) -> bool {
+        let is_silent = self.outbox.is_empty() && self.records.is_empty();
+        self.is_unlocked() && self.waiting.is_empty() && self.held.is_empty() && is_silent
     }
 
     /// Whether `claims` would be granted at once.
@@ -308,12 +314,8 @@ impl Shard {
         work: Work,
     ) -> Outcome {
         self.begin_directly(id, home, 1, false, now);
-        let outcome = self.work(env, id, work, false);
-        if let Some(held) = self.held.remove(&id)
-            && !held.effects.is_empty()
-        {
-            self.records.push(Record::Local(held.effects.into_iter().map(|(_, effect)| effect).collect()));
-        }
+        let outcome = self.work(env, id, work, true);
+        self.held.remove(&id);
         outcome
     }
 
@@ -361,8 +363,9 @@ impl Shard {
         let env = Env { now: held.now, ..env };
         let outcome = match work {
             Work::Run { checks, commands } => self.run_part(env, &mut held, &checks, commands),
-            Work::Take(names) => {
-                Outcome::Taken(names.into_iter().map(|name| self.take(env, name, &mut held)).collect())
+            Work::Take { order, names } => {
+                let take = |name| self.take(env, order, name, &mut held);
+                Outcome::Taken(names.into_iter().map(take).collect())
             }
             Work::Put { entries, effects, dirty } => {
                 self.keyspace.counters.dirty += dirty;
@@ -375,7 +378,9 @@ impl Shard {
                 Outcome::Put
             }
         };
-        if last && self.effects.on && held.may_write {
+        if !held.may_write {
+            self.record_alone(&mut held);
+        } else if last && self.effects.on {
             self.push_part(id, &mut held);
         }
         self.held.insert(id, held);
@@ -388,6 +393,14 @@ impl Shard {
         self.records.push(Record::Part { id, parts: held.parts, effects });
     }
 
+    /// What runs here alone, and what a transaction that only reads has found expired, is for no other shard to wait.
+    fn record_alone(&mut self, held: &mut Held) {
+        if !held.effects.is_empty() {
+            let effects = std::mem::take(&mut held.effects);
+            self.records.push(Record::Local(effects.into_iter().map(|(_, effect)| effect).collect()));
+        }
+    }
+
     fn run_part(
         &mut self,
         env: Env<'_>,
@@ -397,7 +410,7 @@ impl Shard {
     ) -> Outcome {
         for ((database, key), version) in checks {
             // A watched key whose time came since WATCH has changed, even if nobody looked at it yet.
-            self.expire_if_due(env, *database, key, held);
+            self.expire_if_due(env, 0, *database, key, held);
             if self.keyspace.watched_version(*database as usize, key) != Some(*version) {
                 return Outcome::Stale;
             }
@@ -410,20 +423,22 @@ impl Shard {
             let ticket = Ticket::default();
             self.perform(env, held.home, ticket, command.caller, command.row, &arguments, &mut bytes);
             let order = command.order;
-            held.effects.extend(self.effects.commands.drain(..).map(|effect| (order, effect)));
+            held.effects.extend(self.effects.commands.drain(..).map(|effect| ((order, true), effect)));
             replies.push((order, bytes));
         }
         Outcome::Replies(replies)
     }
 
-    fn expire_if_due(&mut self, env: Env<'_>, database: u32, key: &[u8], held: &mut Held) {
+    /// Removes a key whose time has come before the command `order` sees it.
+    fn expire_if_due(&mut self, env: Env<'_>, order: u32, database: u32, key: &[u8], held: &mut Held) {
         if self.keyspace.expire_if_due(database as usize, key, env.now).is_some() && self.effects.on {
-            held.effects.push((0, Effect::new(database as usize, &[b"DEL".as_slice(), key])));
+            let effect = Effect::new(database as usize, &[b"DEL".as_slice(), key]);
+            held.effects.push(((order, false), effect));
         }
     }
 
-    fn take(&mut self, env: Env<'_>, name: Name, held: &mut Held) -> Moved {
-        self.expire_if_due(env, name.0, &name.1, held);
+    fn take(&mut self, env: Env<'_>, order: u32, name: Name, held: &mut Held) -> Moved {
+        self.expire_if_due(env, order, name.0, &name.1, held);
         let entry = self.keyspace.remove(name.0 as usize, &name.1);
         Moved { name, entry, modified: false }
     }

@@ -14,19 +14,23 @@ use crate::base::number::push_i64;
 use crate::base::slot::ShardId;
 use crate::command::effect::Effect;
 
+/// Where an effect stands in its transaction: the number of its command, and whether it is the command's own (`true`) or
+/// that of a key whose time had come before it ran.
+pub type Place = (u32, bool);
+
 /// An item of a shard's effect queue.
 #[derive(Debug)]
 pub enum Record {
     /// Effects of one command, or of one transaction that ran on this shard alone; emitted together.
     Local(Vec<Effect>),
-    /// What a transaction's part did (empty when it only read), with the order of the commands.
+    /// What a transaction's part did (empty when it only read).
     Part {
         /// The transaction.
         id: TransactionId,
         /// Number of its parts.
         parts: u16,
         /// Its effects here.
-        effects: Vec<(u32, Effect)>,
+        effects: Vec<(Place, Effect)>,
     },
     /// The part's locks were released here.
     Release(TransactionId),
@@ -38,7 +42,7 @@ struct Gathering {
     parts: u16,
     emitted: bool,
     released: u16,
-    effects: Vec<(u32, Effect)>,
+    effects: Vec<(Place, Effect)>,
 }
 
 /// The merge of all effect queues.
@@ -90,7 +94,7 @@ impl Stream {
                     if gathering.seen == parts {
                         gathering.emitted = true;
                         let mut effects = std::mem::take(&mut gathering.effects);
-                        effects.sort_by_key(|&(order, _)| order);
+                        effects.sort_by_key(|&(place, _)| place);
                         let effects: Vec<Effect> = effects.into_iter().map(|(_, effect)| effect).collect();
                         self.emit_transaction(&effects, out);
                         ready.extend(self.waiting_for(id));
@@ -162,7 +166,7 @@ mod tests {
     fn part(id: u64, effects: &[(u32, &str)]) -> Record {
         let effects = effects
             .iter()
-            .map(|&(order, text)| (order, Effect { database: 0, encoded: text.as_bytes().to_vec() }))
+            .map(|&(order, text)| ((order, true), Effect { database: 0, encoded: text.as_bytes().to_vec() }))
             .collect();
         Record::Part { id, parts: 2, effects }
     }

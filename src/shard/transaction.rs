@@ -515,7 +515,7 @@ impl Transaction {
                 None => by_shard.push((shard, vec![moved])),
             }
         }
-        let mut effects: Vec<_> = effects.into_iter().map(|effect| (order as u32, effect)).collect();
+        let mut effects: Vec<_> = effects.into_iter().map(|effect| ((order as u32, true), effect)).collect();
         let mut dirty = dirty;
         let works = by_shard
             .into_iter()
@@ -563,7 +563,7 @@ impl Transaction {
             Round::Take(order) => match self.commands.get_mut(order) {
                 Some(Planned::Gathered { takes, .. }) => std::mem::take(takes)
                     .into_iter()
-                    .map(|(shard, names)| (shard, Work::Take(names)))
+                    .map(|(shard, names)| (shard, Work::Take { order: order as u32, names }))
                     .collect(),
                 _ => Vec::new(),
             },
