@@ -10,6 +10,8 @@ pub mod locks;
 pub mod message;
 pub mod owner;
 pub mod route;
+#[cfg(test)]
+mod simulation;
 pub mod stream;
 pub mod transaction;
 

@@ -1,0 +1,78 @@
+//! The seeded simulation of the shards' state machines: many tiny histories in random interleavings, without a runtime.
+//!
+//! Of every history it is checked that each command is answered once and nothing is left over, that some order of the
+//! operations explains all replies (strict serializability; plain commands of one pipeline count as concurrent), and
+//! that a replica of the merged stream of effects holds what the shards hold.
+//!
+//! `SKERRY_SEED` is the seed of the first history, `SKERRY_HISTORIES` their number; each has the seed after the one
+//! before it, so a history that failed is repeated alone by its own seed and the number 1.
+
+mod model;
+mod search;
+mod workload;
+mod world;
+
+use std::sync::Arc;
+
+use ahash::RandomState;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use crate::base::clock::unix_millis;
+use crate::command::table::names;
+use crate::config::Config;
+use crate::state::Server;
+use model::Keys;
+use search::is_linearizable;
+use workload::Workload;
+use world::{World, describe, shards};
+
+/// Histories of a run, unless the environment says otherwise.
+const HISTORIES: u64 = 20_000;
+
+/// Prints the seed of a history in which a state machine panics.
+struct Reporter(u64);
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("SKERRY_SEED={} SKERRY_HISTORIES=1 repeats this history", self.0);
+        }
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[test]
+fn every_interleaving_is_a_serial_history() {
+    let first = number("SKERRY_SEED").unwrap_or(unix_millis() as u64);
+    let histories = number("SKERRY_HISTORIES").unwrap_or(HISTORIES);
+    eprintln!("SKERRY_SEED={first} SKERRY_HISTORIES={histories}");
+    let config = Config::default().with("slowlog-log-slower-than", "-1").expect("a directive");
+    let servers: Vec<Arc<Server>> =
+        (2..=4).map(|count| Arc::new(Server::new(config.clone(), count, "0".repeat(40), names()))).collect();
+    for seed in first..first.saturating_add(histories) {
+        let _reporter = Reporter(seed);
+        let mut rng = SmallRng::seed_from_u64(seed);
+        live(seed, &config, &servers[rng.random_range(0..servers.len())], &mut rng);
+    }
+}
+
+/// Lives one history through and judges it.
+fn live(seed: u64, config: &Config, server: &Arc<Server>, rng: &mut SmallRng) {
+    let hashers = RandomState::with_seeds(1, 2, 3, 4);
+    let shards = shards(server, &hashers, seed);
+    let keys = Keys::new(&server.slots, rng.random_range(2..=5));
+    let workload = Workload::draw(rng);
+    let mut world = World::new(&keys, &shards, config, &hashers, workload, seed);
+    let verdict = world.run().and_then(|()| {
+        let end = world.dataset();
+        let fits = is_linearizable(&keys, world.clients(), &world.history, &end);
+        fits.then_some(()).ok_or_else(|| format!("no order explains this; the end is {:?}", end.entries))
+    });
+    if let Err(reason) = verdict {
+        panic!("{}{reason}", describe(&world.history, &keys));
+    }
+}

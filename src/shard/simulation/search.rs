@@ -1,0 +1,132 @@
+//! Whether a history could have happened one operation after another: a search in the manner of Wing and Gong, with
+//! the memory of visited states that Lowe added.
+
+use std::collections::HashSet;
+
+use super::model::{Action, Key, Keys, State};
+
+/// What a client did, or the shard by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// A command, wherever its keys are.
+    Single(Action),
+    /// MULTI, commands, EXEC.
+    Block(Vec<Action>),
+    /// WATCH.
+    Watch(Vec<Key>),
+    /// UNWATCH.
+    Unwatch,
+    /// The expire cycle removed a key.
+    Expired(Key),
+}
+
+/// One operation of a history.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    /// Who; meaningless for an expiry.
+    pub client: usize,
+    /// What.
+    pub deed: Deed,
+    /// When it was sent, in steps of the simulation.
+    pub sent: u64,
+    /// When its reply arrived.
+    pub answered: u64,
+    /// The reply.
+    pub reply: Option<Vec<u8>>,
+    /// Wall clocks it may have seen.
+    pub clocks: Vec<i64>,
+    /// Whether it is plain: it may overtake plain ones of its client with other keys.
+    pub is_plain: bool,
+}
+
+impl Operation {
+    /// Whether `self` must come before `other`; `earlier` says whether it was sent first.
+    fn precedes(&self, other: &Self, earlier: bool) -> bool {
+        if self.answered < other.sent {
+            return true;
+        }
+        let is_one_client = self.client == other.client
+            && !matches!(self.deed, Deed::Expired(_))
+            && !matches!(other.deed, Deed::Expired(_));
+        is_one_client && earlier && !(self.is_plain && other.is_plain && self.is_disjoint(other))
+    }
+
+    fn is_disjoint(&self, other: &Self) -> bool {
+        match (&self.deed, &other.deed) {
+            (Deed::Single(one), Deed::Single(two)) => {
+                let keys = two.keys();
+                one.keys().iter().all(|key| !keys.contains(key))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether its reply is what the model says after `state`; then `state` is what follows.
+    fn fits(&self, keys: &Keys, state: &mut State, now: i64) -> bool {
+        let reply = match &self.deed {
+            Deed::Expired(key) => return state.expire(*key, now),
+            Deed::Single(action) => state.run(keys, action, now),
+            Deed::Watch(watched) => {
+                state.watch(self.client, watched, now);
+                b"+OK\r\n".to_vec()
+            }
+            Deed::Unwatch => {
+                state.end_watches(keys, self.client, None);
+                b"+OK\r\n".to_vec()
+            }
+            Deed::Block(actions) if state.end_watches(keys, self.client, Some(now)) => {
+                let replies = actions.iter().flat_map(|action| state.run(keys, action, now));
+                let header = format!("*{}\r\n", actions.len()).into_bytes();
+                header.into_iter().chain(replies).collect()
+            }
+            Deed::Block(_) => b"*-1\r\n".to_vec(),
+        };
+        self.reply.as_ref() == Some(&reply)
+    }
+}
+
+/// Whether some order of the operations explains all replies. `end` is what the shards hold afterwards; an order that
+/// explains the replies but not that is none.
+pub fn is_linearizable(keys: &Keys, clients: usize, history: &[Operation], end: &State) -> bool {
+    assert!(history.len() <= 64, "a history fits into a mask");
+    let before: Vec<u64> = (0..history.len())
+        .map(|at| {
+            let earlier = |other: &usize| history[*other].precedes(&history[at], *other < at);
+            (0..history.len()).filter(|&other| other != at).filter(earlier).map(|other| 1 << other).sum()
+        })
+        .collect();
+    let mut search = Search { keys, history, before, end, seen: HashSet::new() };
+    search.go(0, &State::new(keys.names.len(), clients))
+}
+
+struct Search<'a> {
+    keys: &'a Keys,
+    history: &'a [Operation],
+    before: Vec<u64>,
+    end: &'a State,
+    seen: HashSet<(u64, State)>,
+}
+
+impl Search<'_> {
+    fn go(&mut self, done: u64, state: &State) -> bool {
+        if done.count_ones() as usize == self.history.len() {
+            return state.entries == self.end.entries;
+        }
+        if !self.seen.insert((done, state.clone())) {
+            return false;
+        }
+        for at in 0..self.history.len() {
+            if done & (1 << at) != 0 || self.before[at] & !done != 0 {
+                continue;
+            }
+            let history = self.history;
+            for &now in &history[at].clocks {
+                let mut next = state.clone();
+                if history[at].fits(self.keys, &mut next, now) && self.go(done | 1 << at, &next) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+}

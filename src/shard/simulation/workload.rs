@@ -1,0 +1,129 @@
+//! What the clients of a history do: its flavour, drawn once, and their operations, drawn one by one.
+
+use rand::Rng;
+use rand::rngs::SmallRng;
+
+use super::model::{Action, Key, Keys};
+use super::search::Deed;
+
+/// The flavour of a history.
+pub struct Workload {
+    /// Number of clients.
+    pub clients: usize,
+    /// Whether clients send without waiting for replies.
+    pub pipelines: bool,
+    /// Whether keys get deadlines and the expire cycle runs.
+    pub expires: bool,
+    /// How likely an executor with nothing to do goes to sleep.
+    pub sleepiness: f64,
+    /// Wall clock at the beginning.
+    pub start: i64,
+    /// Operations that are still to come, without those that end watches.
+    left: usize,
+    /// What each client is about.
+    moods: Vec<Mood>,
+    /// How likely a barrier is.
+    barriers: f64,
+}
+
+/// Where a client stands between WATCH and EXEC.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    Free,
+    Watching,
+}
+
+impl Workload {
+    /// Draws a flavour.
+    pub fn draw(rng: &mut SmallRng) -> Self {
+        let clients = rng.random_range(2..=4);
+        Self {
+            clients,
+            pipelines: rng.random_bool(0.5),
+            expires: rng.random_bool(0.4),
+            sleepiness: [0.02, 0.3, 0.9][rng.random_range(0..3)],
+            start: 1_700_000_000_000,
+            left: rng.random_range(6..=12),
+            moods: vec![Mood::Free; clients],
+            barriers: if rng.random_bool(0.5) { 0.15 } else { 0.0 },
+        }
+    }
+
+    /// Whether nothing is to come.
+    pub fn is_over(&self) -> bool {
+        self.left == 0 && self.moods.iter().all(|mood| *mood == Mood::Free)
+    }
+
+    /// The next operation of a client.
+    pub fn next(&mut self, rng: &mut SmallRng, keys: &Keys, now: i64, client: usize) -> Option<Deed> {
+        if self.left == 0 {
+            // Whoever still watches stops.
+            return (std::mem::replace(&mut self.moods[client], Mood::Free) == Mood::Watching)
+                .then_some(Deed::Unwatch);
+        }
+        self.left -= 1;
+        let mood = self.moods[client];
+        let deed = match rng.random_range(0..100) {
+            0..15 => Deed::Watch(several(rng, keys)),
+            15..50 if mood == Mood::Watching => self.block(rng, keys, now),
+            15..30 => self.block(rng, keys, now),
+            30..33 => Deed::Unwatch,
+            _ => Deed::Single(self.action(rng, keys, now)),
+        };
+        match deed {
+            Deed::Watch(_) => self.moods[client] = Mood::Watching,
+            Deed::Block(_) | Deed::Unwatch => self.moods[client] = Mood::Free,
+            _ => {}
+        }
+        Some(deed)
+    }
+
+    fn block(&self, rng: &mut SmallRng, keys: &Keys, now: i64) -> Deed {
+        let count = rng.random_range(0..=3);
+        Deed::Block((0..count).map(|_| self.action(rng, keys, now)).collect())
+    }
+
+    fn action(&self, rng: &mut SmallRng, keys: &Keys, now: i64) -> Action {
+        if rng.random_bool(self.barriers) {
+            return if rng.random_bool(0.6) { Action::Size } else { Action::Flush };
+        }
+        let key = one(rng, keys);
+        let kinds = if self.expires { 18 } else { 14 };
+        match rng.random_range(0..kinds) {
+            0 | 1 => Action::Get(key),
+            2 => Action::Set(key, value(rng), None),
+            3 => Action::Incr(key),
+            4 => Action::Append(key, value(rng)),
+            5 => Action::Delete(several(rng, keys)),
+            6 | 7 => Action::GetAll(several(rng, keys)),
+            8 | 9 => Action::SetAll(pairs(rng, keys)),
+            10 => Action::SetAllNew(pairs(rng, keys)),
+            11 | 12 => Action::Rename(key, one(rng, keys)),
+            13 => Action::Copy(key, one(rng, keys), rng.random_bool(0.5)),
+            14 => Action::Persist(key),
+            15 => Action::Set(key, value(rng), Some(deadline(rng, now))),
+            _ => Action::Expire(key, deadline(rng, now)),
+        }
+    }
+}
+
+fn one(rng: &mut SmallRng, keys: &Keys) -> Key {
+    rng.random_range(0..keys.names.len())
+}
+
+fn value(rng: &mut SmallRng) -> Vec<u8> {
+    vec![b"123xy"[rng.random_range(0..5)]]
+}
+
+fn deadline(rng: &mut SmallRng, now: i64) -> i64 {
+    now + [-1, 0, 1, 1, 2, 3][rng.random_range(0..6)]
+}
+
+fn several(rng: &mut SmallRng, keys: &Keys) -> Vec<Key> {
+    let count = rng.random_range(1..=3);
+    (0..count).map(|_| one(rng, keys)).collect()
+}
+
+fn pairs(rng: &mut SmallRng, keys: &Keys) -> Vec<(Key, Vec<u8>)> {
+    several(rng, keys).into_iter().map(|key| (key, value(rng))).collect()
+}
