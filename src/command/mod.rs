@@ -339,6 +339,13 @@ impl Command {
         }
     }
 
+    /// Whether it is done in about constant time, so that it may run on a borrowed shard. Redis calls some such
+    /// commands (SET) slow, since what they replace may be large; here that is freed in slices.
+    #[inline]
+    pub fn is_quick(&self) -> bool {
+        self.flags.contains(Flags::FAST) || self.complexity.starts_with("O(1)")
+    }
+
     /// Whether it may change the dataset.
     pub const fn is_write(&self) -> bool {
         self.flags.contains(Flags::WRITE)

@@ -13,8 +13,8 @@ use crate::shard::message::Ticket;
 enum Slot {
     /// The reply comes from a shard; `keep` is false when the client does not want it.
     Waiting { keep: bool, spanning: bool },
-    /// Replies that wait only for those before them.
-    Ready(Vec<u8>),
+    /// Replies that wait only for those before them: this part of the staged bytes.
+    Ready(usize, usize),
 }
 
 /// How a connection goes on.
@@ -68,6 +68,10 @@ pub struct Connection {
     slots: VecDeque<Slot>,
     first_sequence: u64,
     waiting: usize,
+    /// Replies behind one that waits, in no particular order; slots say where.
+    staged: Vec<u8>,
+    /// Where the replies begin that are being staged behind the last slot.
+    open: Option<usize>,
 }
 
 impl Connection {
@@ -94,6 +98,8 @@ impl Connection {
             slots: VecDeque::new(),
             first_sequence: 0,
             waiting: 0,
+            staged: Vec::new(),
+            open: None,
         }
     }
 
@@ -124,30 +130,33 @@ impl Connection {
         if self.slots.is_empty() {
             return &mut self.out;
         }
-        if !matches!(self.slots.back(), Some(Slot::Ready(_))) {
-            self.slots.push_back(Slot::Ready(Vec::new()));
-        }
-        match self.slots.back_mut() {
-            Some(Slot::Ready(bytes)) => bytes,
-            _ => &mut self.out,
-        }
+        self.open.get_or_insert(self.staged.len());
+        &mut self.staged
     }
 
     /// The ticket that [`Connection::wait`] would give next.
     #[inline]
     pub fn next_ticket(&self) -> Ticket {
-        let sequence = self.first_sequence + self.slots.len() as u64;
-        Ticket { connection: self.socket.to_u64(), sequence }
+        let ahead = self.slots.len() as u64 + u64::from(self.open.is_some());
+        Ticket { connection: self.socket.to_u64(), sequence: self.first_sequence + ahead }
     }
 
     /// Keeps a place for a reply that comes later.
     pub fn wait(&mut self, spanning: bool) -> Ticket {
         let ticket = self.next_ticket();
         let keep = self.wants_reply();
+        self.close_staged();
         self.slots.push_back(Slot::Waiting { keep, spanning });
         self.waiting += 1;
         self.spanning += u32::from(spanning);
         ticket
+    }
+
+    /// Gives what was staged last a place of its own.
+    fn close_staged(&mut self) {
+        if let Some(start) = self.open.take() {
+            self.slots.push_back(Slot::Ready(start, self.staged.len()));
+        }
     }
 
     /// Whether the command that is being run is answered (CLIENT REPLY).
@@ -160,7 +169,7 @@ impl Connection {
         let Some(index) = sequence.checked_sub(self.first_sequence).map(|index| index as usize) else {
             return;
         };
-        let Some(slot) = self.slots.get_mut(index) else { return };
+        let Some(slot) = self.slots.get(index) else { return };
         let Slot::Waiting { keep, spanning } = *slot else { return };
         self.waiting -= 1;
         self.spanning -= u32::from(spanning);
@@ -170,18 +179,27 @@ impl Connection {
             self.first_sequence += 1;
             self.out.extend_from_slice(reply);
         } else {
-            *slot = Slot::Ready(reply.to_vec());
+            self.close_staged();
+            let start = self.staged.len();
+            self.staged.extend_from_slice(reply);
+            self.slots[index] = Slot::Ready(start, self.staged.len());
         }
-        while let Some(Slot::Ready(bytes)) = self.slots.front() {
-            self.out.extend_from_slice(bytes);
+        while let Some(&Slot::Ready(start, end)) = self.slots.front() {
+            self.out.extend_from_slice(&self.staged[start..end]);
             self.slots.pop_front();
             self.first_sequence += 1;
+        }
+        if self.slots.is_empty() {
+            if let Some(start) = self.open.take() {
+                self.out.extend_from_slice(&self.staged[start..]);
+            }
+            self.staged.clear();
         }
     }
 
     /// Bytes of replies that wait to be sent or to come to their turn.
     pub fn output_bytes(&self) -> usize {
-        self.out.len() + self.sending_bytes
+        self.out.len() + self.staged.len() + self.sending_bytes
     }
 
     /// Bytes that the connection holds in buffers.
@@ -190,13 +208,14 @@ impl Connection {
             + self.input.capacity()
             + self.out.capacity()
             + self.spare.capacity()
+            + self.staged.capacity()
             + self.sending_bytes
             + self.session.queue.as_ref().map_or(0, |queue| queue.memory_usage())
     }
 
     /// Gives back memory of buffers that are empty and larger than an idle connection should hold.
     pub fn shrink(&mut self, bytes_max: usize) {
-        for buffer in [&mut self.input, &mut self.out, &mut self.spare] {
+        for buffer in [&mut self.input, &mut self.out, &mut self.spare, &mut self.staged] {
             if buffer.is_empty() && buffer.capacity() > bytes_max {
                 *buffer = Vec::new();
             }

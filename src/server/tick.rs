@@ -667,7 +667,7 @@ impl Core {
         for shard in (0..self.shards.len()).filter(|&shard| shard != self.id) {
             let of_shard = || plain.iter().enumerate().filter(move |(_, command)| command.target == shard);
             let count = of_shard().count();
-            let all_fast = || of_shard().all(|(_, command)| command.row.flags.contains(Flags::FAST));
+            let all_fast = || of_shard().all(|(_, command)| command.row.is_quick());
             if count == 0 || !self.home.may_borrow(shard, count) || !all_fast() {
                 continue;
             }
