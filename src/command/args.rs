@@ -86,6 +86,11 @@ impl OwnedArgs {
         owned
     }
 
+    /// Room for `count` arguments of `bytes` together.
+    pub fn with_capacity(count: usize, bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(count) }
+    }
+
     /// Appends a copy of `argument`.
     pub fn push(&mut self, argument: &[u8]) {
         self.bytes.extend_from_slice(argument);

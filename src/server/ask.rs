@@ -7,6 +7,7 @@ use super::connection::Connection;
 use super::executor::{Core, Origin};
 use crate::base::clock::unix_micros;
 use crate::command::home::Ask;
+use crate::command::server::redacted;
 use crate::command::session::Session;
 use crate::command::{Command, Flags};
 use crate::net::SocketId;
@@ -359,6 +360,9 @@ impl Core {
 
     /// A handler of the home shard was slow.
     pub fn note_home_slow(&mut self, id: SocketId, row: &Command, micros: u64, arguments: &[&[u8]]) {
+        let event = if row.flags.contains(Flags::FAST) { "fast-command" } else { "command" };
+        let threshold_ms = self.config.latency_monitor_threshold_ms;
+        self.server.latency.note(event, micros / 1000, threshold_ms, self.now / 1000);
         let threshold = self.config.slowlog_log_slower_than_us;
         if threshold >= 0 && micros >= threshold as u64 && !row.flags.contains(Flags::SKIP_SLOWLOG) {
             self.file_one_slow(Ticket { connection: id.to_u64(), sequence: 0 }, micros, arguments);
@@ -367,13 +371,14 @@ impl Core {
 
     fn file_one_slow(&mut self, ticket: Ticket, micros: u64, arguments: &[&[u8]]) {
         let id = SocketId::from_u64(ticket.connection);
-        let config = self.config.clone();
-        let server = self.server.clone();
+        let (server, entries_max) = (self.server.clone(), self.config.slowlog_max_len);
+        let seconds = self.now / 1000;
+        let arguments = redacted(arguments);
         let (address, name) = match self.connection(id) {
-            Some(connection) => (connection.session.peer_address.clone(), connection.session.name.clone()),
-            None => Default::default(),
+            Some(connection) => (&*connection.session.peer_address, &*connection.session.name),
+            None => ("", &[][..]),
         };
-        let _ = (config, server, micros, arguments, address, name);
+        server.slowlog.push(seconds, micros, &arguments, (address, name), entries_max);
     }
 
     fn rewrite_config(&mut self, id: SocketId) {
@@ -429,7 +434,7 @@ fn monitor_line(session: &Session, arguments: &[&[u8]]) -> Vec<u8> {
     let (seconds, micros) = (now / 1_000_000, now % 1_000_000);
     let mut line =
         format!("+{seconds}.{micros:06} [{} {}]", session.caller.database, session.peer_address).into_bytes();
-    for argument in arguments {
+    for argument in redacted(arguments).iter() {
         line.push(b' ');
         crate::config::push_quoted(&mut line, argument);
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::executor::Core;
 use crate::base::clock::{Monotonic, UnixMillis};
-use crate::base::memory;
 use crate::config::Config;
 use crate::net::SocketId;
 use crate::shard::Env;
@@ -49,6 +48,10 @@ impl Cron {
         let budget = period(&config) / 100 * (25 + 2 * (config.active_expire_effort.saturating_sub(1)));
         let over = |started: Monotonic| Monotonic::now().nanos_since(started) > budget.as_nanos() as u64;
         let mut behind = false;
+        let timed = |event: &'static str, since: Monotonic| {
+            let millis = Monotonic::now().nanos_since(since) / 1_000_000;
+            server.latency.note(event, millis, config.latency_monitor_threshold_ms, env.now / 1000);
+        };
         if server.active_expire.load(std::sync::atomic::Ordering::Relaxed) {
             while expire_slice(env, own) {
                 if over(started) {
@@ -57,6 +60,7 @@ impl Cron {
                 }
             }
         }
+        timed("expire-cycle", started);
         while own.keyspace.lazy_objects() > 0 {
             own.keyspace.free_some(FREE_SLICE);
             if over(started) {
@@ -64,8 +68,13 @@ impl Cron {
                 break;
             }
         }
-        publish(core, own);
+        core.publish(own);
+        if core.id == 0 {
+            server.sample(Monotonic::now());
+        }
+        let evicting = Monotonic::now();
         own.make_room(env);
+        timed("eviction-cycle", evicting);
         core.close_idle();
         core.end_pause();
         self.is_behind = behind;
@@ -91,28 +100,27 @@ fn expire_slice(env: Env<'_>, own: &mut Shard) -> bool {
     })
 }
 
-/// Writes the registers that INFO and other shards read.
-fn publish(core: &Core, own: &Shard) {
-    let counters = core.counters();
-    let keyspace = &own.keyspace;
-    counters.allocated_bytes.set(memory::thread_allocated() as u64);
-    counters.lazy_bytes.set(keyspace.lazy_bytes() as u64);
-    counters.lazily_freeing.set(keyspace.lazy_objects() as u64);
-    counters.lazily_freed.set(keyspace.counters.lazily_freed);
-    counters.keyspace_hits.set(keyspace.counters.hits);
-    counters.keyspace_misses.set(keyspace.counters.misses);
-    counters.expired_keys.set(keyspace.counters.expired);
-    counters.evicted_keys.set(keyspace.counters.evicted);
-    counters.dirty.set(keyspace.counters.dirty);
-    counters.watched_keys.set(keyspace.watched_keys() as u64);
-    let databases = || (0..keyspace.databases()).map(|index| keyspace.database(index));
-    counters.keys.set(databases().map(|database| database.len() as u64).sum());
-    counters.keys_with_expire.set(databases().map(|database| database.expires_len() as u64).sum());
-    let watching = core.connections.iter().flatten().filter(|c| !c.session.watches.is_empty()).count();
-    counters.watching_clients.set(watching as u64);
-}
-
 impl Core {
+    /// Writes the registers that INFO and other shards read.
+    pub fn publish(&self, own: &Shard) {
+        let counters = self.counters();
+        counters.allocated_bytes.set(crate::base::memory::thread_allocated() as u64);
+        counters.publish_keyspace(&own.keyspace, self.now);
+        let watching = self.connections.iter().flatten().filter(|c| !c.session.watches.is_empty()).count();
+        counters.watching_clients.set(watching as u64);
+    }
+
+    /// Brings the registers of this shard and of every shard that sleeps up to date; those that are awake do so
+    /// themselves, a few times a second.
+    pub fn publish_all(&self, own: &Shard) {
+        self.publish(own);
+        for shard in (0..self.shards.len()).filter(|&shard| shard != self.id) {
+            if let Some(token) = self.shards.borrow(shard) {
+                self.server.shards[shard].publish_keyspace(&token.keyspace, self.now);
+            }
+        }
+    }
+
     /// Ends connections that were silent for longer than `timeout`.
     fn close_idle(&mut self) {
         if self.config.timeout == 0 {

@@ -14,7 +14,7 @@ use crate::command::gate::{Admission, Node, admit};
 use crate::command::home::{HomeContext, Then};
 use crate::command::session::{Caller, ReplyMode};
 use crate::command::table::{Resolved, resolve};
-use crate::command::{Command, Flags, Run};
+use crate::command::{Command, Flags, Group, Run};
 use crate::net::{Buffer, Ring, SocketId};
 use crate::resp::Reply;
 use crate::resp::request::{Limits, Parsed};
@@ -431,6 +431,9 @@ impl Core {
             self.taken(id, None);
             return;
         };
+        if row.group == Group::Server {
+            self.publish_all(own);
+        }
         let Some(mut connection) = self.take_connection(id) else { return };
         let protocol = connection.session.caller.protocol;
         let mut out = std::mem::take(connection.reply_buffer());

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use ahash::AHashMap;
+use smallvec::SmallVec;
 
 /// Names a request: a transaction, or a single command that has to wait.
 pub type RequestId = u64;
@@ -50,7 +51,8 @@ impl Claims {
 /// Requests for one key, oldest first; the first `granted` of them hold it.
 #[derive(Debug, Default)]
 struct KeyQueue {
-    requests: VecDeque<(RequestId, Mode)>,
+    /// Nearly always one, which then needs no memory of its own.
+    requests: SmallVec<[(RequestId, Mode); 1]>,
     granted: usize,
 }
 
@@ -64,7 +66,7 @@ impl KeyQueue {
     }
 
     fn push(&mut self, id: RequestId, mode: Mode) -> bool {
-        self.requests.push_back((id, mode));
+        self.requests.push((id, mode));
         let granted = self.grantable(self.requests.len() - 1);
         self.granted += usize::from(granted);
         granted
@@ -214,19 +216,16 @@ impl Locks {
 
     /// Enters the queues of its keys; true when all are granted.
     fn admit(&mut self, id: RequestId) -> bool {
-        let Some(request) = self.requests.get(&id) else { return false };
-        let claims = request.claims.clone();
-        *self.holders(&claims) += 1;
-        let mut missing = 0;
-        if let Claims::Keys(keys) = &claims {
+        let Some(mut request) = self.requests.remove(&id) else { return false };
+        *self.holders(&request.claims) += 1;
+        if let Claims::Keys(keys) = &request.claims {
             for &(hash, mode) in keys {
-                missing += usize::from(!self.keys.entry(hash).or_default().push(id, mode));
+                request.missing += usize::from(!self.keys.entry(hash).or_default().push(id, mode));
             }
         }
-        if let Some(request) = self.requests.get_mut(&id) {
-            request.missing = missing;
-        }
-        missing == 0
+        let granted = request.missing == 0;
+        self.requests.insert(id, request);
+        granted
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Shard {
     rng: SmallRng,
     /// When the last command ended; the next of a batch began then, so one look at the clock serves both.
     clock: Monotonic,
+    /// Hashes of one command's keys; kept for its memory.
+    hashes: Vec<u64>,
 }
 
 impl Shard {
@@ -96,6 +98,7 @@ impl Shard {
             records: Vec::new(),
             rng: SmallRng::seed_from_u64(seed ^ id as u64),
             clock: Monotonic::now(),
+            hashes: Vec::new(),
         }
     }
 
@@ -418,7 +421,7 @@ impl Shard {
         let mut replies = Vec::with_capacity(commands.len());
         self.start_clock();
         for command in commands {
-            let mut bytes = Vec::new();
+            let mut bytes = Vec::with_capacity(64 + 64 * command.arguments.len());
             let arguments = command.arguments.slices();
             let ticket = Ticket::default();
             self.perform(env, held.home, ticket, command.caller, command.row, &arguments, &mut bytes);
@@ -478,6 +481,9 @@ impl Shard {
         if !self.admits_inner(env, row, &mut reply) {
             return;
         }
+        if row.single_key == 0 && arguments.len() > 2 {
+            self.prefetch_keys(row, caller, arguments);
+        }
         let counters = env.server.commands.of(self.id, row.index);
         let mut context = Context {
             keyspace: &mut self.keyspace,
@@ -497,9 +503,27 @@ impl Shard {
         let nanos = ended.nanos_since(self.clock);
         self.clock = ended;
         counters.count(nanos, succeeded);
+        let threshold_ms = env.config.latency_monitor_threshold_ms;
+        if threshold_ms > 0 {
+            let event = if row.flags.contains(Flags::FAST) { "fast-command" } else { "command" };
+            env.server.latency.note(event, nanos / 1_000_000, threshold_ms, env.now / 1000);
+        }
         let slow_us = env.config.slowlog_log_slower_than_us;
         if slow_us >= 0 && nanos / 1000 >= slow_us as u64 {
             self.note_slow(home, ticket, nanos / 1000, row, arguments);
+        }
+    }
+
+    /// Starts fetching all keys of one command, so that it does not wait for one after another.
+    fn prefetch_keys(&mut self, row: &Command, caller: Caller, arguments: &[&[u8]]) {
+        self.hashes.clear();
+        for spec in row.keys {
+            spec.positions(arguments, |at| self.hashes.push(self.keyspace.hash(arguments[at])));
+        }
+        for entries in [false, true] {
+            for &hash in &self.hashes {
+                self.prefetch(caller, hash, entries);
+            }
         }
     }
 

@@ -273,7 +273,8 @@ impl Planner<'_> {
         keys: &[(usize, ShardId, Mode, usize)],
     ) {
         let order = self.commands.len() as u32;
-        let mut pieces: Vec<(PlannedPiece, OwnedArgs)> = Vec::new();
+        let bytes: usize = slices.iter().map(|argument| argument.len()).sum();
+        let mut pieces: Vec<(PlannedPiece, OwnedArgs)> = Vec::with_capacity(self.slots.shards().min(keys.len()));
         for (position, &(at, shard, mode, step)) in keys.iter().enumerate() {
             self.claim_key(shard, slices[at], mode);
             let index = match pieces.iter().position(|(piece, _)| piece.shard == shard) {
@@ -281,7 +282,9 @@ impl Planner<'_> {
                 None => {
                     let piece =
                         PlannedPiece { shard, positions: Vec::new(), keys: Vec::new(), reply: Vec::new() };
-                    pieces.push((piece, OwnedArgs::copy(&slices[..1])));
+                    let mut arguments = OwnedArgs::with_capacity(slices.len(), bytes);
+                    arguments.push(slices[0]);
+                    pieces.push((piece, arguments));
                     pieces.len() - 1
                 }
             };
