@@ -14,3 +14,5 @@ pub const UNAUTHENTICATED_BULK_BYTES_MAX: i64 = 16384;
 pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 /// Arguments of one command.
 pub const ARGUMENTS_MAX: i64 = i32::MAX as i64;
+/// How many commands ahead of the one that runs a key's entry is fetched into the cache; its bucket twice as far.
+pub const PREFETCH_DISTANCE: usize = 12;

@@ -7,7 +7,7 @@
 
 use super::connection::{Connection, Phase};
 use super::executor::Core;
-use crate::base::limits::{COMMANDS_PER_TICK_MAX, UNANSWERED_COMMANDS_MAX};
+use crate::base::limits::{COMMANDS_PER_TICK_MAX, PREFETCH_DISTANCE, UNANSWERED_COMMANDS_MAX};
 use crate::base::slot::ShardId;
 use crate::command::args::OwnedArgs;
 use crate::command::gate::{Admission, Node, admit};
@@ -22,9 +22,6 @@ use crate::shard::message::Ticket;
 use crate::shard::owner::Shard;
 use crate::shard::route::{Target, target};
 use crate::shard::transaction::Request;
-
-/// How many commands ahead a key's entry is fetched; its bucket twice as far.
-const PREFETCH_DISTANCE: usize = 12;
 
 /// Bytes to parse, taken from their connection for a tick.
 pub(super) struct Input {
@@ -639,7 +636,8 @@ impl Core {
                 } else {
                     sent += 1;
                     let ticket = connection.wait(false);
-                    self.home.enqueue(command.target, ticket, command.row, command.caller, slices(command));
+                    let (row, caller, hash) = (command.row, command.caller, command.hash);
+                    self.home.enqueue(command.target, ticket, row, caller, slices(command), hash);
                 }
                 after_command(connection);
                 index += 1;

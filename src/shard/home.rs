@@ -120,8 +120,9 @@ impl Home {
         row: &'static Command,
         caller: Caller,
         arguments: &[&[u8]],
+        hash: u64,
     ) {
-        self.peers[peer].batch.push(ticket, row, caller, arguments);
+        self.peers[peer].batch.push(ticket, row, caller, arguments, hash);
     }
 
     /// Sends what was enqueued: one message per shard, whatever number of connections it serves.

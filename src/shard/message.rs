@@ -35,6 +35,8 @@ pub struct BatchCommand {
     pub caller: Caller,
     /// Number of arguments.
     pub arguments: u32,
+    /// Hash of its only key, 0 if it has none or several.
+    pub hash: u64,
 }
 
 /// Commands of one home shard for one owner, with the bytes of all their arguments in one piece.
@@ -50,8 +52,15 @@ pub struct Batch {
 
 impl Batch {
     /// Appends a command.
-    pub fn push(&mut self, ticket: Ticket, row: &'static Command, caller: Caller, arguments: &[&[u8]]) {
-        self.commands.push(BatchCommand { ticket, row, caller, arguments: arguments.len() as u32 });
+    pub fn push(
+        &mut self,
+        ticket: Ticket,
+        row: &'static Command,
+        caller: Caller,
+        arguments: &[&[u8]],
+        hash: u64,
+    ) {
+        self.commands.push(BatchCommand { ticket, row, caller, arguments: arguments.len() as u32, hash });
         for argument in arguments {
             self.bytes.extend_from_slice(argument);
             self.ends.push(self.bytes.len() as u32);

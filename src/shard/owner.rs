@@ -12,6 +12,7 @@ use super::message::{
 use super::route::claims_of;
 use super::stream::{Place, Record};
 use crate::base::clock::{Monotonic, UnixMillis};
+use crate::base::limits::PREFETCH_DISTANCE;
 use crate::base::slot::ShardId;
 use crate::command::args::{OwnedArgs, OwnedCommand};
 use crate::command::context::{self, Context};
@@ -169,24 +170,25 @@ impl Shard {
 
     /// Runs a batch of another home shard; replies go to it as one message.
     pub fn run_batch(&mut self, env: Env<'_>, home: ShardId, batch: &Batch) {
-        let mut slices: Vec<&[u8]> = batch.arguments().collect();
-        let mut rest = slices.as_mut_slice();
-        let mut commands = Vec::with_capacity(batch.commands.len());
-        for command in &batch.commands {
-            let (own, after) = rest.split_at_mut(command.arguments as usize);
-            commands.push((command, &*own));
-            rest = after;
-        }
-        for entries in [false, true] {
-            for (command, arguments) in &commands {
-                if let Some(key) = command.row.single_key(arguments) {
-                    self.prefetch(command.caller, self.keyspace.hash(key), entries);
-                }
+        let slices: Vec<&[u8]> = batch.arguments().collect();
+        let mut rest = slices.as_slice();
+        let mut answers = Answers {
+            items: Vec::with_capacity(batch.commands.len()),
+            bytes: Vec::with_capacity(64 * batch.commands.len()),
+        };
+        let fetch = |shard: &Self, index: usize, entry: bool| {
+            if let Some(command) = batch.commands.get(index).filter(|command| command.hash != 0) {
+                shard.prefetch(command.caller, command.hash, entry);
             }
-        }
-        let mut answers = Answers::default();
+        };
+        (0..2 * PREFETCH_DISTANCE).for_each(|index| fetch(self, index, false));
+        (0..PREFETCH_DISTANCE).for_each(|index| fetch(self, index, true));
         self.start_clock();
-        for (command, arguments) in commands {
+        for (index, command) in batch.commands.iter().enumerate() {
+            fetch(self, index + 2 * PREFETCH_DISTANCE, false);
+            fetch(self, index + PREFETCH_DISTANCE, true);
+            let (arguments, after) = rest.split_at(command.arguments as usize);
+            rest = after;
             let start = answers.bytes.len();
             let out = &mut answers.bytes;
             if self.run(env, home, command.ticket, command.caller, command.row, arguments, out) {

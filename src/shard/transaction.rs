@@ -274,7 +274,8 @@ impl Planner<'_> {
     ) {
         let order = self.commands.len() as u32;
         let bytes: usize = slices.iter().map(|argument| argument.len()).sum();
-        let mut pieces: Vec<(PlannedPiece, OwnedArgs)> = Vec::with_capacity(self.slots.shards().min(keys.len()));
+        let mut pieces: Vec<(PlannedPiece, OwnedArgs)> =
+            Vec::with_capacity(self.slots.shards().min(keys.len()));
         for (position, &(at, shard, mode, step)) in keys.iter().enumerate() {
             self.claim_key(shard, slices[at], mode);
             let index = match pieces.iter().position(|(piece, _)| piece.shard == shard) {

@@ -512,7 +512,7 @@ impl<'a> World<'a> {
             } else if command.target != id {
                 self.clients[client].waiting += 1;
                 self.history[command.operation].clocks = vec![oldest];
-                executor.home.enqueue(command.target, ticket, command.row, Caller::default(), &arguments);
+                executor.home.enqueue(command.target, ticket, command.row, Caller::default(), &arguments, 0);
             } else if own.run(env, id, ticket, Caller::default(), command.row, &arguments, &mut out) {
                 self.answer(command.operation, &out)?;
             } else {
