@@ -54,7 +54,7 @@ settings! {
     timeout: u64 = "timeout";
     /// Clients at once.
     maxclients: usize = "maxclients";
-    /// Whether only local clients are served while there is neither a password nor a bound address.
+    /// Whether only local clients are served while there is no password.
     protected_mode: bool = "protected-mode";
     /// Password of the default user; empty for none.
     requirepass: Vec<u8> = "requirepass";

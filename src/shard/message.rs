@@ -1,5 +1,6 @@
 //! What shards send each other. Every variant says who answers it; none is ever dropped, since inboxes are unbounded
-//! and what feeds them is bounded by credits (commands) or by the answers they wait for (everything else).
+//! and what feeds them is bounded by the replies that a connection may await (commands) or by the answers that the
+//! sender waits for (everything else).
 
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
