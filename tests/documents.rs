@@ -26,7 +26,9 @@ fn block<'a>(text: &'a str, name: &str) -> [&'a str; 3] {
 
 fn served_commands() -> String {
     let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for row in table::all() {
+    let mut rows: Vec<_> = table::all().collect();
+    rows.sort_by_key(|row| row.full_name);
+    for row in rows {
         let name = row.full_name.to_uppercase();
         let mut subcommands: Vec<String> =
             row.subcommands.iter().map(|sub| sub.name.to_uppercase()).collect();
@@ -40,8 +42,7 @@ fn served_commands() -> String {
         groups.entry(row.group.name()).or_default().push(shown);
     }
     let mut text = String::from("| group | commands |\n| --- | --- |\n");
-    for (group, mut names) in groups {
-        names.sort();
+    for (group, names) in groups {
         text.push_str(&format!("| {group} | {} |\n", names.join(" ")));
     }
     text
