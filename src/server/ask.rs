@@ -296,6 +296,13 @@ impl Core {
         self.server.effect_listeners.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// On shard zero: without anybody who listens no effects are collected.
+    pub fn stop_effects_of_nobody(&mut self, own: &mut Shard) {
+        if own.effects_on() && self.server.effect_listeners.load(Ordering::Relaxed) == 0 {
+            self.switch_effects(own, false);
+        }
+    }
+
     /// Runs `DEBUG EFFECTS-SWITCH` on every shard under a barrier; nobody waits for its reply.
     fn switch_effects(&mut self, own: &mut Shard, on: bool) {
         let word: &[u8] = if on { b"ON" } else { b"OFF" };

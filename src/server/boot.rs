@@ -80,6 +80,8 @@ fn start(config: Config) -> Result<(), String> {
         warning!("=== SKERRY BUG REPORT START: the server panicked and ends ===");
         warning!("{panic}");
         warning!("{}", std::backtrace::Backtrace::force_capture());
+        // A shard that is gone takes its keys with it: the process must not go on without them.
+        std::process::abort();
     }));
     let machine = Machine::detect();
     let count = if config.shards > 0 { config.shards } else { machine.default_shards() };

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use crate::base::slot::ShardId;
 use crate::command::session::{ReplyMode, Session};
 use crate::net::SocketId;
 use crate::resp::request::Parser;
@@ -51,6 +52,8 @@ pub struct Connection {
     pub spare: Vec<u8>,
     /// Commands of this tick that are parsed but have not run.
     pub unexecuted: u32,
+    /// Shard of the last plain command.
+    pub last_target: ShardId,
     /// Whether it is in the list of connections with something to send.
     pub is_dirty: bool,
     /// Whether it is in the list of connections with input to parse again.
@@ -88,6 +91,7 @@ impl Connection {
             sending_bytes: 0,
             spare: Vec::new(),
             unexecuted: 0,
+            last_target: 0,
             is_dirty: false,
             is_ready: false,
             is_paused: false,
@@ -117,6 +121,13 @@ impl Connection {
     #[inline]
     pub fn is_settled(&self) -> bool {
         self.waiting == 0 && self.unexecuted == 0
+    }
+
+    /// Whether a plain command for `shard` may follow what is under way; in strict order (`pipeline-order`) only behind
+    /// commands for the same shard.
+    #[inline]
+    pub fn may_follow(&self, shard: ShardId, strict: bool) -> bool {
+        self.spanning == 0 && (!strict || shard == self.last_target || self.is_settled())
     }
 
     /// Whether nothing but commands over several shards is under way.

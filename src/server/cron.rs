@@ -71,6 +71,7 @@ impl Cron {
         core.publish(own);
         if core.id == 0 {
             server.sample(Monotonic::now());
+            core.stop_effects_of_nobody(own);
         }
         let evicting = Monotonic::now();
         own.make_room(env);

@@ -105,6 +105,8 @@ pub(super) struct Core {
     pub syncing: Vec<Ticket>,
     /// Whether somebody watches all commands or a pause may hold them back, as of this tick.
     pub is_watchful: bool,
+    /// Whether pipelined commands for different shards follow one another (`pipeline-order strict`).
+    pub is_strict: bool,
     /// Whether the process is stopping.
     pub stopping: bool,
     config_version: u64,
@@ -146,6 +148,7 @@ impl Executor {
             adopted: Vec::new(),
             syncing: Vec::new(),
             is_watchful: false,
+            is_strict: false,
             stopping: false,
         };
         Self { ring, core, cron: Cron::new(), events: Vec::new(), deadline: None }

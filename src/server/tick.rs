@@ -15,6 +15,7 @@ use crate::command::home::{HomeContext, Then};
 use crate::command::session::{Caller, ReplyMode};
 use crate::command::table::{Resolved, resolve};
 use crate::command::{Command, Flags, Group, Run};
+use crate::config::PipelineOrder;
 use crate::net::{Buffer, Ring, SocketId};
 use crate::resp::Reply;
 use crate::resp::request::{Limits, Parsed};
@@ -131,6 +132,7 @@ impl Core {
         let mut used = Vec::with_capacity(inputs.len());
         self.is_watchful = self.server.monitors.load(std::sync::atomic::Ordering::Relaxed) > 0
             || self.server.pause.current(self.now).is_some();
+        self.is_strict = self.config.pipeline_order == PipelineOrder::Strict && self.shards.len() > 1;
         for input in inputs.iter() {
             used.push(self.parse(own, input, ring, &mut arguments, &mut plain));
         }
@@ -260,8 +262,8 @@ impl Core {
         connection: &mut Connection,
         arguments: &[&[u8]],
     ) -> Option<(&'static Command, ShardId)> {
-        let session = &mut connection.session;
-        if connection.spanning > 0 || self.is_watchful || session.cluster_port || !session.is_plain() {
+        let session = &connection.session;
+        if self.is_watchful || session.cluster_port || !session.is_plain() {
             return None;
         }
         let Resolved::Row(row) = resolve(arguments) else { return None };
@@ -272,8 +274,8 @@ impl Core {
             return None;
         }
         match target(&self.server.slots, self.id, row, arguments) {
-            Target::Shard(shard) => {
-                session.last_command = Some(row);
+            Target::Shard(shard) if connection.may_follow(shard, self.is_strict) => {
+                connection.session.last_command = Some(row);
                 Some((row, shard))
             }
             _ => None,
@@ -323,7 +325,7 @@ impl Core {
         };
         let target = row.map_or(Target::Home, |row| target(&self.server.slots, self.id, row, arguments));
         let must_settle = match target {
-            Target::Shard(_) => connection.spanning > 0,
+            Target::Shard(shard) => !connection.may_follow(shard, self.is_strict),
             Target::Spanning => !connection.only_spanning_waits(),
             Target::Home => !connection.is_settled(),
         };
@@ -727,6 +729,7 @@ fn add_plain(
     plain: &mut Vec<Plain>,
 ) {
     connection.unexecuted += 1;
+    connection.last_target = target;
     plain.push(Plain {
         connection: connection.socket,
         row,
