@@ -84,6 +84,7 @@ fn delete_on_a_condition() {
         ("DELEX", "-ERR wrong number of arguments for \\'delex\\' command"),
     ];
     assert_replies(&mut server.client(), &cases);
+    server.client().run("SET k a");
     assert!(server.client().run("DELEX k NOSUCH a").is_error());
     assert!(server.client().run("DELEX k IFEQ").is_error());
 }

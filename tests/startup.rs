@@ -361,9 +361,10 @@ fn without_io_uring_the_reason_is_said() {
     if is_redis() {
         return;
     }
-    for (errno, expected) in [(libc::EPERM, "seccomp"), (libc::ENOSYS, "kernel")] {
+    // On a kernel that is new enough, either error is most likely a container's doing.
+    for errno in [libc::EPERM, libc::ENOSYS] {
         let (code, output) = run_to_end(start.clone().sandbox(move || sandbox::refuse_io_uring(errno)));
         assert_eq!(code, Some(1), "{output}");
-        assert!(output.contains("io_uring") && output.contains(expected), "errno {errno}: {output}");
+        assert!(output.contains("io_uring") && output.contains("seccomp"), "errno {errno}: {output}");
     }
 }
