@@ -32,6 +32,8 @@ pub struct KeyspaceCounters {
 struct Watched {
     watchers: u32,
     version: u64,
+    /// Whether the key's time was over when it came here, so that nobody ever saw it: its removal is no change.
+    unseen: bool,
 }
 
 /// Databases and watched keys of one shard.
@@ -119,19 +121,38 @@ impl Keyspace {
         if let Some(watched) = self.watched.get_mut(&(database as u32, Box::from(key))) {
             self.version += 1;
             watched.version = self.version;
+            watched.unseen = false;
         }
+    }
+
+    /// Says that a watched key that is missing comes to be with its time over (SWAPDB): to those who watch it that is
+    /// no change, and its removal will be none.
+    pub fn expect_unseen(&mut self, database: usize, key: &[u8]) {
+        if let Some(watched) = self.watched.get_mut(&(database as u32, Box::from(key))) {
+            watched.unseen = true;
+        }
+    }
+
+    #[cold]
+    fn touch_expired(&mut self, database: usize, key: &[u8]) {
+        match self.watched.get_mut(&(database as u32, Box::from(key))) {
+            Some(watched) if watched.unseen => watched.unseen = false,
+            _ => self.touch_watched(database, key),
+        }
+    }
+
+    /// The watched keys of a database.
+    pub fn watched_keys_of(&self, database: usize) -> Vec<Box<[u8]>> {
+        let watched = self.watched.keys().filter(|(index, _)| *index as usize == database);
+        watched.map(|(_, key)| key.clone()).collect()
     }
 
     /// Tells those who watch keys of a database whose keys all change; `exists` says which are worth telling.
     pub fn touch_all(&mut self, database: usize, exists: impl Fn(&Self, &[u8]) -> bool) {
-        let touched: Vec<Box<[u8]>> = self
-            .watched
-            .keys()
-            .filter(|(index, key)| *index as usize == database && exists(self, key))
-            .map(|(_, key)| key.clone())
-            .collect();
-        for key in touched {
-            self.touch_watched(database, &key);
+        for key in self.watched_keys_of(database) {
+            if exists(self, &key) {
+                self.touch_watched(database, &key);
+            }
         }
     }
 
@@ -139,8 +160,11 @@ impl Keyspace {
     pub fn watch(&mut self, database: usize, key: &[u8]) -> u64 {
         self.version += 1;
         let version = self.version;
-        let watched =
-            self.watched.entry((database as u32, Box::from(key))).or_insert(Watched { watchers: 0, version });
+        let watched = self.watched.entry((database as u32, Box::from(key))).or_insert(Watched {
+            watchers: 0,
+            version,
+            unseen: false,
+        });
         watched.watchers += 1;
         watched.version
     }
@@ -197,7 +221,7 @@ impl Keyspace {
                 removed += 1;
                 self.counters.expired += 1;
                 if !self.watched.is_empty() {
-                    self.touch_watched(index, entry.key());
+                    self.touch_expired(index, entry.key());
                 }
                 on_expired(index, &entry);
                 self.graveyard.bury_entry(entry);
@@ -252,7 +276,9 @@ impl Keyspace {
         }
         let entry = self.remove(database, key);
         self.counters.expired += 1;
-        self.touch(database, key);
+        if !self.watched.is_empty() {
+            self.touch_expired(database, key);
+        }
         entry
     }
 }

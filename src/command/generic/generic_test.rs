@@ -480,3 +480,24 @@ fn swapping_databases() {
         .collect();
     assert_eq!(changed, [true, true, false]);
 }
+
+#[test]
+fn a_key_that_comes_with_its_time_over_is_no_change() {
+    let mut case = Case::new();
+    put_in(&mut case, 1, "k", "1");
+    case.caller.database = 1;
+    case.run("PEXPIRE k 1");
+    case.caller.database = 0;
+    case.after_ms(2);
+    let version = case.keyspace.watch(0, b"k");
+    case.run("SWAPDB 0 1");
+    assert_eq!(case.run("EXISTS k"), ":0\r\n");
+    assert_eq!(case.keyspace.watched_version(0, b"k"), Some(version));
+    put(&mut case, "k", "2");
+    case.run("PEXPIRE k 1");
+    case.after_ms(2);
+    let changed = case.keyspace.watched_version(0, b"k");
+    assert_ne!(changed, Some(version));
+    assert_eq!(case.run("EXISTS k"), ":0\r\n");
+    assert_ne!(case.keyspace.watched_version(0, b"k"), changed);
+}

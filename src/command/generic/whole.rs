@@ -77,11 +77,14 @@ fn both_databases(arguments: &[&[u8]], databases: usize) -> Result<(usize, usize
 
 /// Tells those who watch keys that are in this database, or will be: a key whose time has come does not appear.
 fn touch_for_swap(ctx: &mut Context<'_>, database: usize, other: usize) {
-    let now = ctx.now;
-    ctx.keyspace.touch_all(database, |keyspace, key| {
-        keyspace.find(database, key).is_some()
-            || keyspace.find(other, key).is_some_and(|entry| !entry.is_expired(now))
-    });
+    for key in ctx.keyspace.watched_keys_of(database) {
+        let leaves = ctx.keyspace.find(database, &key).is_some();
+        match ctx.keyspace.find(other, &key) {
+            Some(entry) if !leaves && entry.is_expired(ctx.now) => ctx.keyspace.expect_unseen(database, &key),
+            None if !leaves => {}
+            _ => ctx.keyspace.touch(database, &key),
+        }
+    }
 }
 
 /// Replicates the command itself even if there was nothing to change, as Redis does; of all shards only zero.
