@@ -243,9 +243,14 @@ impl Core {
         }
     }
 
+    /// Whether somebody MONITORs.
+    pub fn is_monitored(&self) -> bool {
+        self.server.monitors.load(Ordering::Relaxed) > 0
+    }
+
     /// Shows a command to everyone who MONITORs.
     pub fn feed_monitors(&mut self, id: SocketId, row: &'static Command, arguments: &[&[u8]]) {
-        if row.full_name == "exec" || row.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {
+        if row.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {
             return;
         }
         let Some(connection) = self.connections.get(id.index()).and_then(Option::as_ref) else { return };

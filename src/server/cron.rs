@@ -149,6 +149,8 @@ impl Core {
             return;
         }
         let paused = std::mem::take(&mut self.paused);
+        let blocked = &self.counters().blocked_clients;
+        blocked.set(blocked.get().saturating_sub(paused.len() as u64));
         for id in paused {
             if let Some(connection) = self.connection(id) {
                 connection.is_ready = false;

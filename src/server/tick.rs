@@ -130,8 +130,7 @@ impl Core {
         let mut arguments: Vec<&[u8]> = Vec::with_capacity(inputs.len() * 4);
         let mut plain: Vec<Plain> = Vec::with_capacity(inputs.len());
         let mut used = Vec::with_capacity(inputs.len());
-        self.is_watchful = self.server.monitors.load(std::sync::atomic::Ordering::Relaxed) > 0
-            || self.server.pause.current(self.now).is_some();
+        self.is_watchful = self.is_monitored() || self.server.pause.current(self.now).is_some();
         self.is_strict = self.config.pipeline_order == PipelineOrder::Strict && self.shards.len() > 1;
         for input in inputs.iter() {
             used.push(self.parse(own, input, ring, &mut arguments, &mut plain));
@@ -299,6 +298,7 @@ impl Core {
             if !connection.is_ready {
                 connection.is_ready = true;
                 self.paused.push(id);
+                self.counters().blocked_clients.add(1);
             }
         } else if connection.waiting() == 0 {
             // Only this tick's own commands stand before it.
@@ -357,7 +357,8 @@ impl Core {
                 return Step::Taken;
             }
         };
-        if self.server.monitors.load(std::sync::atomic::Ordering::Relaxed) > 0 {
+        // EXEC is shown after the commands that it runs.
+        if self.is_monitored() && row.full_name != "exec" {
             self.feed_monitors(id, row, arguments);
         }
         if let Some(connection) = self.connection(id) {
@@ -472,6 +473,9 @@ impl Core {
             Then::Exec => self.exec(own, id),
             Then::Ask(ask) => self.ask(own, id, ask),
         }
+        if self.is_monitored() && row.full_name == "exec" {
+            self.feed_monitors(id, row, arguments);
+        }
         self.taken(id, Some(row));
     }
 
@@ -489,7 +493,7 @@ impl Core {
         for command in queue.commands {
             let arguments = command.arguments.slices();
             self.counters().commands_processed.add(1);
-            if self.server.monitors.load(std::sync::atomic::Ordering::Relaxed) > 0 {
+            if self.is_monitored() {
                 self.feed_monitors_for(&connection.session, command.row, &arguments);
             }
             let home_target = target(&self.server.slots, self.id, command.row, &arguments) == Target::Home;
