@@ -143,6 +143,8 @@ pub struct HomeCase {
     pub config: Arc<Config>,
     /// The home shard.
     pub shard: ShardId,
+    /// Whether memory is short.
+    pub is_out_of_memory: bool,
     /// The clock.
     pub now: UnixMillis,
     rng: SmallRng,
@@ -166,6 +168,7 @@ impl HomeCase {
             server: Server::new(config.clone(), 4, "0123456789".repeat(4), names()),
             config: Arc::new(config),
             shard: 0,
+            is_out_of_memory: false,
             now,
             rng: SmallRng::seed_from_u64(1),
         }
@@ -191,7 +194,8 @@ impl HomeCase {
     pub fn run_arguments(&mut self, arguments: &[&[u8]]) -> (Vec<u8>, Then) {
         let mut out = Vec::new();
         let mut reply = Reply::new(&mut out, self.session.caller.protocol);
-        let node = Node { shard: self.shard, slots: &self.server.slots };
+        let is_out_of_memory = self.is_out_of_memory;
+        let node = Node { shard: self.shard, slots: &self.server.slots, is_out_of_memory };
         let row = match admit(&mut self.session, resolve(arguments), arguments, &self.config, node) {
             Admission::Run(row) => row,
             Admission::HangUp => return (out, Then::Close),

@@ -9,7 +9,7 @@ use super::table::Resolved;
 use super::{Command, Flags, cluster};
 use crate::base::slot::{ShardId, SlotMap};
 use crate::config::{Config, ProtectedAction};
-use crate::resp::error::{NO_AUTH, unknown_subcommand, wrong_arity};
+use crate::resp::error::{NO_AUTH, OUT_OF_MEMORY, unknown_subcommand, wrong_arity};
 
 /// Bytes of a client's words that an error shows.
 const SHOWN_BYTES_MAX: usize = 128;
@@ -27,13 +27,16 @@ pub enum Admission {
     HangUp,
 }
 
-/// The shard that the client is connected to, and who owns which slot.
+/// Where the client is connected, and how things stand there.
 #[derive(Clone, Copy, Debug)]
 pub struct Node<'a> {
     /// The shard.
     pub shard: ShardId,
-    /// The owners.
+    /// Who owns which slot.
     pub slots: &'a SlotMap,
+    /// Whether memory is short. Asked only of a client in a transaction, since its queue takes memory: all others are
+    /// judged where their command runs.
+    pub is_out_of_memory: bool,
 }
 
 /// A command before the gate, as reasons to refuse it look at it.
@@ -97,6 +100,7 @@ fn admit_slowly(
         not_authenticated,
         not_in_transactions,
         served_elsewhere,
+        out_of_memory,
         only_subscribes,
     ];
     let visitor = Visitor { session, row, arguments, config, node };
@@ -182,6 +186,17 @@ fn served_elsewhere(visitor: Visitor<'_>) -> Option<String> {
         slots.add(command.row, &command.arguments.slices());
     }
     slots.redirection(node, config, &session.local_address)
+}
+
+/// What a transaction may still do when memory is short: end, and run commands that need none.
+fn out_of_memory(visitor: Visitor<'_>) -> Option<String> {
+    let queue = visitor.session.queue.as_ref().filter(|_| visitor.node.is_out_of_memory)?;
+    let refused = match visitor.row.full_name {
+        "exec" => queue.flags().contains(Flags::DENYOOM),
+        "discard" | "quit" | "reset" => false,
+        _ => true,
+    };
+    refused.then(|| OUT_OF_MEMORY.into())
 }
 
 fn only_subscribes(visitor: Visitor<'_>) -> Option<String> {

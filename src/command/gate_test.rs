@@ -159,3 +159,26 @@ fn transactions_on_nodes() {
     assert_eq!(client.run("exec"), "-CROSSSLOT Keys in request don't hash to the same slot\r\n");
     assert!(client.session.queue.is_none());
 }
+
+#[test]
+fn transactions_without_memory() {
+    let mut client = HomeCase::new();
+    let refusal = "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
+    client.run("multi");
+    client.run("set a 1");
+    client.is_out_of_memory = true;
+    assert_eq!(
+        client.run("exec"),
+        "-EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.\r\n"
+    );
+    assert_eq!(client.run("ping"), "+PONG\r\n");
+    assert_eq!(client.run("multi"), "+OK\r\n");
+    assert_eq!(client.run("get a"), refusal);
+    assert_eq!(client.run("exec"), "-EXECABORT Transaction discarded because of previous errors.\r\n");
+    client.is_out_of_memory = false;
+    client.run("multi");
+    client.run("get a");
+    client.is_out_of_memory = true;
+    assert_eq!(client.run("exec"), "<Exec>");
+    assert_eq!(client.run("discard"), "+OK\r\n");
+}

@@ -335,10 +335,12 @@ impl Core {
         if self.is_paused(id, row, resolved) {
             return Step::Paused;
         }
+        let env = self.env(&self.config, &self.server);
         let Some(connection) = self.connections.get_mut(id.index()).and_then(Option::as_deref_mut) else {
             return Step::Taken;
         };
-        let node = Node { shard: self.id, slots: &self.server.slots };
+        let is_out_of_memory = connection.session.queue.is_some() && !own.make_room(env);
+        let node = Node { shard: self.id, slots: &self.server.slots, is_out_of_memory };
         let row = match admit(&mut connection.session, resolved, arguments, &self.config, node) {
             Admission::Run(row) => row,
             Admission::Queued => {
