@@ -474,9 +474,11 @@ impl Transaction {
 
     /// What comes after a round that all shards answered.
     pub fn advance(&mut self) -> Next {
-        if self.stale {
+        if self.stale && !self.rounds.is_empty() {
+            // Nothing runs, but all records must be there before the first lock is released: a queue of effects that
+            // waits at a release waits for them, and must not do so in a circle.
             self.rounds.clear();
-            return Next::Finished;
+            return self.send_round(Vec::new(), true);
         }
         match self.rounds.front() {
             None => Next::Finished,
