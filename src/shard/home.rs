@@ -396,7 +396,7 @@ impl Home {
             names.push((shard, name));
         }
         if let Run::Keyspace(handler) = row.run
-            && own.admits(env, row, caller, &mut reply)
+            && own.admits(env, (transaction.id, order as u32), row, caller, &mut reply)
         {
             let mut context = Context {
                 keyspace: scratch,

@@ -41,6 +41,8 @@ struct Held {
     home: ShardId,
     parts: u16,
     may_write: bool,
+    /// Whether others run here before it ends, kept from its keys by locks.
+    is_locked: bool,
     recorded: bool,
     now: UnixMillis,
     effects: Vec<(Place, Effect)>,
@@ -76,6 +78,8 @@ pub struct Shard {
     next_request: u64,
     effects: Effects,
     records: Vec<Record>,
+    /// Whether evicted keys are of no concern to what runs, so that their effects are records of their own.
+    evicts_apart: bool,
     rng: SmallRng,
     /// When the last command ended; the next of a batch began then, so one look at the clock serves both.
     clock: Monotonic,
@@ -97,6 +101,7 @@ impl Shard {
             next_request: OWN_REQUEST,
             effects: Effects::default(),
             records: Vec::new(),
+            evicts_apart: true,
             rng: SmallRng::seed_from_u64(seed ^ id as u64),
             clock: Monotonic::now(),
             hashes: Vec::new(),
@@ -241,8 +246,7 @@ impl Shard {
         may_write: bool,
         now: UnixMillis,
     ) {
-        let held = Held { home, parts, may_write, recorded: false, now, effects: Vec::new() };
-        self.held.insert(id, held);
+        self.begin(id, home, parts, may_write, now, false);
     }
 
     /// Ends a part: its record, if it was not pushed yet, and the release marker.
@@ -273,16 +277,33 @@ impl Shard {
         self.effects.on
     }
 
-    /// Lets `work` change the keyspace outside of any command (expiry, eviction); its effects are recorded.
+    /// Lets `work` change the keyspace outside of any command; its effects are recorded.
     pub fn maintain<R>(
         &mut self,
         work: impl FnOnce(&mut Keyspace, &Locks, &mut Effects, &mut SmallRng) -> R,
     ) -> R {
         let result = work(&mut self.keyspace, &self.locks, &mut self.effects, &mut self.rng);
-        for effect in std::mem::take(&mut self.effects.commands) {
+        self.record_each();
+        result
+    }
+
+    fn record_each(&mut self) {
+        for effect in self.effects.commands.drain(..) {
             self.records.push(Record::Local(vec![effect]));
         }
-        result
+    }
+
+    fn begin(
+        &mut self,
+        id: TransactionId,
+        home: ShardId,
+        parts: u16,
+        may_write: bool,
+        now: UnixMillis,
+        is_locked: bool,
+    ) {
+        let held = Held { home, parts, may_write, is_locked, recorded: false, now, effects: Vec::new() };
+        self.held.insert(id, held);
     }
 
     fn wait(&mut self, claims: Claims, waiting: Waiting) {
@@ -304,7 +325,7 @@ impl Shard {
             }
             return;
         }
-        self.begin_directly(id, home, parts, may_write, now);
+        self.begin(id, home, parts, may_write, now, true);
         let outcome = self.work(env, id, work, last);
         self.outbox.push((home, Message::Ran { id, from: self.id, outcome }));
     }
@@ -318,7 +339,7 @@ impl Shard {
         now: UnixMillis,
         work: Work,
     ) -> Outcome {
-        self.begin_directly(id, home, 1, false, now);
+        self.begin(id, home, 1, false, now, false);
         let outcome = self.work(env, id, work, true);
         self.held.remove(&id);
         outcome
@@ -366,6 +387,7 @@ impl Shard {
     fn work(&mut self, env: Env<'_>, id: TransactionId, work: Work, last: bool) -> Outcome {
         let Some(mut held) = self.held.remove(&id) else { return Outcome::Put };
         let env = Env { now: held.now, ..env };
+        self.evicts_apart = held.is_locked;
         let outcome = match work {
             Work::Run { checks, commands } => self.run_part(env, &mut held, &checks, commands),
             Work::Take { order, names } => {
@@ -383,6 +405,7 @@ impl Shard {
                 Outcome::Put
             }
         };
+        self.evicts_apart = true;
         if !held.may_write {
             self.record_alone(&mut held);
         } else if last && self.effects.on {
@@ -536,14 +559,30 @@ impl Shard {
         }
     }
 
-    /// Judges the gates that are the owner's; writes the refusal when one holds.
-    pub fn admits(&mut self, env: Env<'_>, row: &Command, caller: Caller, out: &mut Vec<u8>) -> bool {
-        self.admits_inner(env, row, &mut Reply::new(out, caller.protocol))
+    /// Judges the gates that are the owner's for a command that runs over gathered entries, `order` of transaction
+    /// `id`; writes the refusal when one holds. What had to go for it goes before it.
+    pub fn admits(
+        &mut self,
+        env: Env<'_>,
+        (id, order): (TransactionId, u32),
+        row: &Command,
+        caller: Caller,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        self.evicts_apart = self.held.get(&id).is_none_or(|held| held.is_locked);
+        let admitted = self.admits_inner(env, row, &mut Reply::new(out, caller.protocol));
+        self.evicts_apart = true;
+        if let Some(held) = self.held.get_mut(&id) {
+            let evicted = self.effects.commands.drain(..);
+            held.effects.extend(evicted.map(|effect| ((order, false), effect)));
+        }
+        admitted
     }
 
     #[inline]
     fn admits_inner(&mut self, env: Env<'_>, row: &Command, reply: &mut Reply<'_>) -> bool {
-        if row.flags.contains(Flags::DENYOOM) && !self.make_room(env) {
+        let needs_room = row.flags.contains(Flags::DENYOOM) && env.config.maxmemory != 0;
+        if needs_room && !self.evict(env) {
             env.server.commands.of(self.id, row.index).reject();
             reply.error(OUT_OF_MEMORY);
             return false;
@@ -551,14 +590,18 @@ impl Shard {
         true
     }
 
-    /// Evicts until memory is below `maxmemory`; `false` when a write must be refused.
-    #[inline]
-    pub fn make_room(&mut self, env: Env<'_>) -> bool {
-        env.config.maxmemory == 0 || self.evict(env)
+    /// Evicts until memory is below `maxmemory`, as far as there is something to evict.
+    pub fn make_room(&mut self, env: Env<'_>) {
+        if env.config.maxmemory != 0 {
+            self.evict(env);
+        }
     }
 
-    /// Evicts from this shard while the process is above `maxmemory`. The limit is shared: a shard that has nothing to
-    /// give lets the write pass as long as another can give.
+    /// Evicts from this shard while the process is above `maxmemory`; `false` when a write must be refused. The limit
+    /// is shared: a shard that has nothing to give lets the write pass as long as another can give.
+    ///
+    /// What runs without locks may lose a key that it has written itself, so there the effects stay with its own. What
+    /// runs under locks loses none of its keys, but others may write the evicted ones before it ends.
     fn evict(&mut self, env: Env<'_>) -> bool {
         env.publish_memory();
         let excess = env.server.memory_excess(env.config.maxmemory);
@@ -576,16 +619,16 @@ impl Shard {
         };
         let mut freed = 0;
         while freed < excess {
-            let evicted = self.maintain(|keyspace, locks, effects, rng| {
-                let (database, entry) =
-                    keyspace.evict_one(&rules, rng, env.now, |hash| locks.is_claimed(hash))?;
-                effects.push(database, &[b"DEL".as_slice(), entry.key()]);
-                let bytes = entry.memory_usage() as u64;
-                keyspace.discard_entry(entry);
-                Some(bytes)
-            });
-            match evicted {
-                Some(bytes) => freed += bytes,
+            let is_claimed = |hash| self.locks.is_claimed(hash);
+            match self.keyspace.evict_one(&rules, &mut self.rng, env.now, is_claimed) {
+                Some((database, entry)) => {
+                    self.effects.push(database, &[b"DEL".as_slice(), entry.key()]);
+                    freed += entry.memory_usage() as u64;
+                    self.keyspace.discard_entry(entry);
+                    if self.evicts_apart {
+                        self.record_each();
+                    }
+                }
                 None => return freed > 0 || env.server.others_can_evict(self.id, policy.is_volatile()),
             }
         }
