@@ -28,6 +28,9 @@ pub struct Shards {
     cells: Box<[CachePadded<Cell>]>,
     /// What all shards share.
     pub server: Arc<Server>,
+    /// Receivers of messages in the order of sending, for whoever simulates their way.
+    #[cfg(test)]
+    pub sent: SegQueue<ShardId>,
 }
 
 /// A shard's token, held.
@@ -47,7 +50,12 @@ impl Shards {
                 })
             })
             .collect();
-        Self { cells, server }
+        Self {
+            cells,
+            server,
+            #[cfg(test)]
+            sent: SegQueue::new(),
+        }
     }
 
     /// Number of shards.
@@ -81,6 +89,8 @@ impl Shards {
 
     /// Puts a message into the inbox of `to`, and wakes its owner if that announced that it parks.
     pub fn send(&self, to: ShardId, message: Message) {
+        #[cfg(test)]
+        self.sent.push(to);
         let cell = &self.cells[to];
         cell.inbox.push(message);
         // Pairs with the fence of `announce_park`: either the owner sees the message, or we see that it parks.

@@ -137,6 +137,9 @@ pub type Stored = Option<(Vec<u8>, Option<i64>)>;
 pub struct State {
     /// The entry of each key.
     pub entries: Vec<Stored>,
+    /// Keys whose time had come when they were last looked at. A barrier that only reads counts such a key while
+    /// another reader removes it.
+    expired: Vec<bool>,
     watches: Vec<Vec<(Key, bool)>>,
 }
 
@@ -151,11 +154,11 @@ fn integer(value: i64) -> Vec<u8> {
 impl State {
     /// Nothing stored, nothing watched.
     pub fn new(keys: usize, clients: usize) -> Self {
-        Self { entries: vec![None; keys], watches: vec![Vec::new(); clients] }
+        Self { entries: vec![None; keys], expired: vec![false; keys], watches: vec![Vec::new(); clients] }
     }
 
-    /// Runs a command at a time and returns its reply.
-    pub fn run(&mut self, keys: &Keys, action: &Action, now: i64) -> Vec<u8> {
+    /// Runs a command at a time and returns its reply; where there are several right ones, `told` if it is among them.
+    pub fn run(&mut self, keys: &Keys, action: &Action, now: i64, told: &[u8]) -> Vec<u8> {
         if action.is_gathered(keys) {
             action.keys().into_iter().for_each(|key| drop(self.look_up(key, now)));
         }
@@ -204,7 +207,12 @@ impl State {
             }
             Action::Rename(from, to) => self.rename(*from, *to, now),
             Action::Copy(from, to, replace) => self.copy(*from, *to, *replace, now),
-            Action::Size => integer(self.entries.iter().flatten().count() as i64),
+            Action::Size => {
+                let present = self.entries.iter().flatten().count();
+                let ghosts = self.expired.iter().filter(|expired| **expired).count();
+                let right = |count: &usize| integer(*count as i64) == told;
+                integer((present..=present + ghosts).find(right).unwrap_or(present) as i64)
+            }
             Action::Flush => {
                 for key in 0..self.entries.len() {
                     if self.entries[key].is_some() {
@@ -221,6 +229,7 @@ impl State {
         let is_due = matches!(&self.entries[key], Some((_, Some(at))) if now > *at);
         if is_due {
             self.change(key, None);
+            self.expired[key] = true;
         }
         is_due
     }
@@ -316,6 +325,7 @@ impl State {
 
     fn change(&mut self, key: Key, entry: Stored) {
         self.entries[key] = entry;
+        self.expired[key] = false;
         let watches = self.watches.iter_mut().flatten();
         watches.filter(|(watched, _)| *watched == key).for_each(|(_, changed)| *changed = true);
     }
@@ -336,7 +346,7 @@ pub fn replay(keys: &Keys, stream: &[u8]) -> Result<Vec<Stored>, String> {
             (b"SELECT", _) => {}
             _ => match Action::parse(&words, keys) {
                 // A replica never expires a key by itself.
-                Some(action) => drop(state.run(keys, &action, i64::MIN)),
+                Some(action) => drop(state.run(keys, &action, i64::MIN, &[])),
                 None => return Err(format!("unexpected {}", String::from_utf8_lossy(command))),
             },
         }

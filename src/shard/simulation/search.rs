@@ -4,6 +4,10 @@
 use std::collections::HashSet;
 
 use super::model::{Action, Key, Keys, State};
+use crate::resp::skim::{array, elements};
+
+/// The reply of an EXEC whose watched keys have changed.
+const ABORTED: &[u8] = b"*-1\r\n";
 
 /// What a client did, or the shard by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,9 +67,12 @@ impl Operation {
 
     /// Whether its reply is what the model says after `state`; then `state` is what follows.
     fn fits(&self, keys: &Keys, state: &mut State, now: i64) -> bool {
+        let Some(told) = self.reply.as_deref() else {
+            return matches!(self.deed, Deed::Expired(key) if state.expire(key, now));
+        };
         let reply = match &self.deed {
-            Deed::Expired(key) => return state.expire(*key, now),
-            Deed::Single(action) => state.run(keys, action, now),
+            Deed::Expired(_) => return false,
+            Deed::Single(action) => state.run(keys, action, now, told),
             Deed::Watch(watched) => {
                 state.watch(self.client, watched, now);
                 b"+OK\r\n".to_vec()
@@ -75,13 +82,16 @@ impl Operation {
                 b"+OK\r\n".to_vec()
             }
             Deed::Block(actions) if state.end_watches(keys, self.client, Some(now)) => {
-                let replies = actions.iter().flat_map(|action| state.run(keys, action, now));
-                let header = format!("*{}\r\n", actions.len()).into_bytes();
-                header.into_iter().chain(replies).collect()
+                let (count, _) = array(told);
+                return count == actions.len()
+                    && told != ABORTED
+                    && elements(told)
+                        .zip(actions)
+                        .all(|(told, action)| state.run(keys, action, now, told) == told);
             }
-            Deed::Block(_) => b"*-1\r\n".to_vec(),
+            Deed::Block(_) => ABORTED.to_vec(),
         };
-        self.reply.as_ref() == Some(&reply)
+        reply == told
     }
 }
 

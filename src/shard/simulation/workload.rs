@@ -14,6 +14,8 @@ pub struct Workload {
     pub pipelines: bool,
     /// Whether keys get deadlines and the expire cycle runs.
     pub expires: bool,
+    /// Whether memory is short now and then, so that keys are evicted.
+    pub evicts: bool,
     /// How likely an executor with nothing to do goes to sleep.
     pub sleepiness: f64,
     /// Wall clock at the beginning.
@@ -41,6 +43,7 @@ impl Workload {
             clients,
             pipelines: rng.random_bool(0.5),
             expires: rng.random_bool(0.4),
+            evicts: rng.random_bool(0.1),
             sleepiness: [0.02, 0.3, 0.9][rng.random_range(0..3)],
             start: 1_700_000_000_000,
             left: rng.random_range(6..=12),

@@ -1,8 +1,7 @@
 //! The scheduler: shards, their executors and clients, one random step after another.
 //!
 //! An executor here does what the server's loop does, with its rules of order, but every part of a turn is a step of
-//! its own, and what it sends while it acts on a message is on its way while others go on. Messages from one shard to
-//! another never overtake each other, and all that a shard has sent arrives before it takes its next step.
+//! its own, and others go on between two messages that it sends.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -40,11 +39,11 @@ struct Executor<'a> {
     token: Option<Token<'a>>,
     /// Wall clock of its turn.
     now: i64,
-    /// What it has sent and has not arrived, by receiver.
-    wires: Vec<VecDeque<Message>>,
+    /// What it sends in this step and has not arrived yet, with the receivers. It takes no step before all has.
+    sending: VecDeque<(ShardId, Message)>,
     /// Whether anything happened since its last turn ended.
     is_dirty: bool,
-    /// Whether replies leave when the wires are empty.
+    /// Whether replies leave when all is sent.
     is_leaving: bool,
 }
 
@@ -116,7 +115,7 @@ impl<'a> World<'a> {
                 home: Home::new(id, Arc::clone(shards), 1, hashers.clone(), seed),
                 token: None,
                 now: clock,
-                wires: (0..count).map(|_| VecDeque::new()).collect(),
+                sending: VecDeque::new(),
                 is_dirty: false,
                 is_leaving: false,
             })
@@ -156,6 +155,9 @@ impl<'a> World<'a> {
                 0..3 => self.clocks.push(self.clock() + [1, 1, 2, 80][self.rng.random_range(0..4)]),
                 3..15 => self.send(),
                 _ => {
+                    if self.workload.evicts {
+                        self.press();
+                    }
                     let id = self.rng.random_range(0..self.executors.len());
                     self.step(id)?;
                 }
@@ -187,7 +189,7 @@ impl<'a> World<'a> {
         self.workload.is_over()
             && self.clients.iter().all(|client| client.unanswered.is_empty())
             && self.inboxes.iter().all(VecDeque::is_empty)
-            && self.executors.iter().all(|executor| !executor.is_dirty && executor.are_wires_empty())
+            && self.executors.iter().all(|executor| !executor.is_dirty && executor.sending.is_empty())
     }
 
     fn check_end(&mut self) -> Result<(), String> {
@@ -236,9 +238,16 @@ impl<'a> World<'a> {
         self.clients[client].unanswered.push_back(operation);
     }
 
+    /// Memory is short, or is not.
+    fn press(&mut self) {
+        let bytes = if self.rng.random_bool(0.3) { 2 << 40 } else { 0 };
+        self.server.shards.iter().for_each(|shard| shard.allocated_bytes.set(bytes));
+    }
+
     fn step(&mut self, id: ShardId) -> Result<(), String> {
-        if !self.executors[id].are_wires_empty() {
-            return self.carry(id);
+        if let Some((to, message)) = self.executors[id].sending.pop_front() {
+            self.inboxes[to].push_back(message);
+            return Ok(());
         }
         if std::mem::take(&mut self.executors[id].is_leaving) {
             return self.leave(id);
@@ -268,24 +277,14 @@ impl<'a> World<'a> {
         }
     }
 
-    /// One message that an executor sent arrives.
-    fn carry(&mut self, id: ShardId) -> Result<(), String> {
-        let wires = &mut self.executors[id].wires;
-        let full: Vec<ShardId> = (0..wires.len()).filter(|&to| !wires[to].is_empty()).collect();
-        let to = full[self.rng.random_range(0..full.len())];
-        self.inboxes[to].extend(wires[to].pop_front());
-        Ok(())
-    }
-
-    /// Takes what was sent in this step out of the real inboxes; at once it arrives where tokens of others were held.
+    /// Takes what was sent in this step out of the real inboxes, to arrive at once or message by message.
     fn collect(&mut self, id: ShardId, at_once: bool) {
-        for to in 0..self.inboxes.len() {
-            while let Some(message) = self.shards.receive(to) {
-                if at_once {
-                    self.inboxes[to].push_back(message);
-                } else {
-                    self.executors[id].wires[to].push_back(message);
-                }
+        while let Some(to) = self.shards.sent.pop() {
+            let Some(message) = self.shards.receive(to) else { return };
+            if at_once {
+                self.inboxes[to].push_back(message);
+            } else {
+                self.executors[id].sending.push_back((to, message));
             }
         }
     }
@@ -412,7 +411,10 @@ impl<'a> World<'a> {
             }
         }
         self.run_plain(id, &plain)?;
-        self.collect(id, true);
+        // Before a borrowed token is given back, what was sent under it has arrived.
+        let borrows = self.executors.iter().any(|executor| executor.token.is_none());
+        let at_once = borrows || self.rng.random_bool(0.5);
+        self.collect(id, at_once);
         Ok(())
     }
 
@@ -545,10 +547,6 @@ impl<'a> World<'a> {
 impl Executor<'_> {
     fn env<'e>(&self, config: &'e Config, server: &'e Server) -> Env<'e> {
         Env { now: self.now, executor: self.home.id, config, server }
-    }
-
-    fn are_wires_empty(&self) -> bool {
-        self.wires.iter().all(VecDeque::is_empty)
     }
 }
 
