@@ -581,8 +581,7 @@ impl Shard {
 
     #[inline]
     fn admits_inner(&mut self, env: Env<'_>, row: &Command, reply: &mut Reply<'_>) -> bool {
-        let needs_room = row.flags.contains(Flags::DENYOOM) && env.config.maxmemory != 0;
-        if needs_room && !self.evict(env) {
+        if row.flags.contains(Flags::DENYOOM) && !self.make_room(env) {
             env.server.commands.of(self.id, row.index).reject();
             reply.error(OUT_OF_MEMORY);
             return false;
@@ -590,11 +589,10 @@ impl Shard {
         true
     }
 
-    /// Evicts until memory is below `maxmemory`, as far as there is something to evict.
-    pub fn make_room(&mut self, env: Env<'_>) {
-        if env.config.maxmemory != 0 {
-            self.evict(env);
-        }
+    /// Evicts until memory is below `maxmemory`; `false` when a write must be refused.
+    #[inline]
+    pub fn make_room(&mut self, env: Env<'_>) -> bool {
+        env.config.maxmemory == 0 || self.evict(env)
     }
 
     /// Evicts from this shard while the process is above `maxmemory`; `false` when a write must be refused. The limit
