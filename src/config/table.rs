@@ -22,7 +22,7 @@ const I64_MAX: i128 = i64::MAX as i128;
 const U64_MAX: i128 = u64::MAX as i128;
 const MB: i128 = 1 << 20;
 /// Shards of one process; more than any machine has cores.
-const SHARDS_MAX: i128 = 1024;
+const SHARDS_MAX: i128 = 256;
 /// Bytes to which a smaller `repl-backlog-size` is brought.
 const BACKLOG_BYTES_MIN: i128 = 16 << 10;
 /// Bytes of a host name, with the zero that ends it in C.
@@ -154,7 +154,7 @@ pub static DIRECTIVES: &[Directive] = &[
     choice("oom-score-adj", "no", choice::OOM_SCORE_ADJ).meaningless(),
     special("oom-score-adj-values", "0 200 800", Kind::OomScores).several().meaningless(),
     optional_text("pidfile").immutable(),
-    choice("pipeline-order", "relaxed", PipelineOrder::NAMES).later(),
+    choice("pipeline-order", "relaxed", PipelineOrder::NAMES),
     integer("port", "6379", 0, 65535),
     text("proc-title-template", "{title} {listen-addr} {server-mode}").checked(check_title).meaningless(),
     choice("propagation-error-behavior", "ignore", choice::PROPAGATION_ERRORS).meaningless(),
@@ -234,7 +234,7 @@ pub static DIRECTIVES: &[Directive] = &[
     octal("unixsocketperm", "0", 0, 0o777).immutable(),
     yes_no("use-exit-on-panic", "no").hidden().meaningless(),
     integer("watchdog-period", "0", 0, I32_MAX).hidden().meaningless(),
-    integer("zero-share", "100", 0, 100).immutable(),
+    integer("zero-share", "100", 1, 100).immutable(),
     integer("zset-max-listpack-entries", "128", 0, I64_MAX).alias("zset-max-ziplist-entries").later(),
     memory("zset-max-listpack-value", "64", 0, I64_MAX).alias("zset-max-ziplist-value").later(),
 ];

@@ -188,6 +188,9 @@ fn listen(config: &Config, count: usize) -> Result<Vec<Listeners>, String> {
         bound += 1;
     }
     if config.cluster_ports != 0 {
+        if usize::from(config.cluster_ports) + count > 1 << 16 {
+            return Err(format!("cluster-ports {} leaves no room for {count} ports", config.cluster_ports));
+        }
         for (shard, listeners) in all.iter_mut().enumerate() {
             let port = config.cluster_ports + shard as u16;
             for (address, optional) in addresses(config, port) {
@@ -301,6 +304,7 @@ fn run(
         let placement = if pin { Placement::Fixed(machine.allowed_cpus[id]) } else { Placement::Unbound };
         let (shards, hashers, started) = (Arc::clone(shards), hashers.clone(), Arc::clone(&started));
         let databases = config.databases;
+        let kind = if config.port == 0 { "unix" } else { "tcp" };
         let executor = LocalExecutorBuilder::new(placement)
             .name(&format!("shard-{id}"))
             .io_memory(GLOMMIO_BUFFER_BYTES)
@@ -312,7 +316,7 @@ fn run(
                 let executor = Executor::new(ring, home, listeners);
                 if started.fetch_add(1, Ordering::AcqRel) + 1 == count {
                     log::write(LogLevel::Notice, "Server initialized");
-                    log::write(LogLevel::Notice, "Ready to accept connections tcp");
+                    log::write(LogLevel::Notice, format_args!("Ready to accept connections {kind}"));
                 }
                 executor.run().await.map_err(|error| format!("shard {id} ended: {error}"))
             })

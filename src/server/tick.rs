@@ -673,7 +673,8 @@ impl Core {
         staged: &mut Vec<u8>,
     ) -> Vec<Place> {
         let mut places = vec![Place::Open; plain.len()];
-        for shard in (0..self.shards.len()).filter(|&shard| shard != self.id) {
+        let own_id = self.id;
+        for shard in (0..env.server.slots.shards()).filter(|&shard| shard != own_id) {
             let of_shard = || plain.iter().enumerate().filter(move |(_, command)| command.target == shard);
             let count = of_shard().count();
             let all_fast = || of_shard().all(|(_, command)| command.row.is_quick());
@@ -700,6 +701,7 @@ impl Core {
                 places[index] = Place::Staged(start as u32, staged.len() as u32);
             }
             shards.deliver(&mut token);
+            self.file_slow(&mut token);
         }
         places
     }
