@@ -359,8 +359,8 @@ impl Core {
                 return Step::Taken;
             }
         };
-        // EXEC is shown after the commands that it runs.
-        if self.is_monitored() && row.full_name != "exec" {
+        // What runs over the session is shown when it has run: EXEC behind its commands, SELECT with the new database.
+        if self.is_monitored() && matches!(row.run, Run::Keyspace(_)) {
             self.feed_monitors(id, row, arguments);
         }
         if let Some(connection) = self.connection(id) {
@@ -475,7 +475,7 @@ impl Core {
             Then::Exec => self.exec(own, id),
             Then::Ask(ask) => self.ask(own, id, ask),
         }
-        if self.is_monitored() && row.full_name == "exec" {
+        if self.is_monitored() {
             self.feed_monitors(id, row, arguments);
         }
         self.taken(id, Some(row));
