@@ -58,6 +58,8 @@ pub struct Connection {
     pub is_dirty: bool,
     /// Whether it is in the list of connections with input to parse again.
     pub is_ready: bool,
+    /// Whether bytes that came in this turn wait to be parsed where the ring put them.
+    pub has_input: bool,
     /// Whether receiving is paused because too much waits.
     pub is_paused: bool,
     /// Whether the peer sends nothing more.
@@ -94,6 +96,7 @@ impl Connection {
             last_target: 0,
             is_dirty: false,
             is_ready: false,
+            has_input: false,
             is_paused: false,
             is_half_closed: false,
             spanning: 0,

@@ -237,11 +237,21 @@ impl Executor {
                     self.core.counters().input_bytes.add(buffer.len() as u64);
                     match self.core.connection(id) {
                         Some(connection) if connection.phase == Phase::Open => {
-                            if connection.unparsed() > 0 {
+                            if std::mem::take(&mut connection.has_input) {
+                                // A command may begin in one piece and end in the next: they become one.
+                                let earlier = inputs.iter().rposition(|input: &Input| input.connection == id);
+                                let earlier = earlier.map(|at| inputs.swap_remove(at));
+                                let rest = earlier.and_then(|input| input.into_rest(&mut self.ring));
+                                connection.input = rest.map_or_else(Vec::new, |(bytes, _)| bytes);
+                                connection.input.extend_from_slice(self.ring.bytes(&buffer));
+                                self.ring.recycle(buffer);
+                                self.core.make_ready(id);
+                            } else if connection.unparsed() > 0 {
                                 connection.input.extend_from_slice(self.ring.bytes(&buffer));
                                 self.ring.recycle(buffer);
                                 self.core.make_ready(id);
                             } else {
+                                connection.has_input = true;
                                 inputs.push(Input::received(id, buffer));
                             }
                         }
@@ -284,6 +294,7 @@ impl Executor {
         let Some(connection) = self.core.connection(id) else {
             return input.give_back(&mut self.ring);
         };
+        connection.has_input = false;
         let had_kept = connection.unparsed() > 0;
         debug_assert!(!had_kept, "input is taken whole");
         match input.into_rest(&mut self.ring) {
