@@ -453,13 +453,11 @@ impl Core {
             },
             arguments,
         );
-        let nanos = crate::base::clock::Monotonic::now().nanos_since(started);
         let failed = out.get(start) == Some(&b'-');
         if failed {
             self.server.errors.count(self.id, &out[start..]);
             self.counters().error_replies.add(1);
         }
-        self.server.commands.of(self.id, row.index).count(nanos, !failed);
         // CLIENT REPLY decides about its own reply too.
         if !connection.wants_reply() {
             out.truncate(start);
@@ -468,13 +466,16 @@ impl Core {
         let unwatched = std::mem::take(&mut connection.session.unwatched);
         self.connections[id.index()] = Some(connection);
         self.send_unwatch(unwatched);
-        self.note_home_slow(id, row, nanos / 1000, arguments);
         match then {
             Then::Done => {}
             Then::Close => self.end_after_replies(id),
             Then::Exec => self.exec(own, id),
             Then::Ask(ask) => self.ask(own, id, ask),
         }
+        // What the handler asked for is part of its time (DEBUG SLEEP).
+        let nanos = crate::base::clock::Monotonic::now().nanos_since(started);
+        self.server.commands.of(self.id, row.index).count(nanos, !failed);
+        self.note_home_slow(id, row, nanos / 1000, arguments);
         if self.is_monitored() {
             self.feed_monitors(id, row, arguments);
         }
