@@ -123,6 +123,26 @@ impl Core {
                 self.end_pause();
                 reply.ok();
             }
+            // Other shards are told, but EXEC does not wait for how many clients they end.
+            Ask::ClientKill { filter, .. } => {
+                let nobody = Ticket { connection: u64::MAX, sequence: 0 };
+                for shard in (0..self.shards.len()).filter(|&shard| shard != self.id) {
+                    let question = Question::ClientKill(filter.clone());
+                    let tell = ServerMessage::Tell { home: self.id, ticket: nobody, question };
+                    self.shards.send(shard, Message::Server(tell));
+                }
+                reply.int(self.client_kill(&filter, None) as i64);
+            }
+            // No command blocks yet.
+            Ask::ClientUnblock { .. } => reply.int(0),
+            Ask::ConfigRewrite => match rewrite(&self.config) {
+                Ok(()) => reply.ok(),
+                Err(error) => reply.error(error),
+            },
+            Ask::Sleep { micros } => {
+                std::thread::sleep(Duration::from_micros(micros));
+                reply.ok();
+            }
             _ => reply.error("ERR Command not allowed inside a transaction"),
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::base::slot::ShardId;
-use crate::command::session::{ReplyMode, Session};
+use crate::command::session::{Caller, ReplyMode, Session};
 use crate::net::SocketId;
 use crate::resp::request::Parser;
 use crate::shard::message::Ticket;
@@ -52,6 +52,8 @@ pub struct Connection {
     pub spare: Vec<u8>,
     /// Commands of this tick that are parsed but have not run.
     pub unexecuted: u32,
+    /// Database and protocol before an EXEC with watched keys: what it goes back to if that does not run.
+    pub before_exec: Option<Caller>,
     /// Shard of the last plain command.
     pub last_target: ShardId,
     /// Whether it is in the list of connections with something to send.
@@ -93,6 +95,7 @@ impl Connection {
             sending_bytes: 0,
             spare: Vec::new(),
             unexecuted: 0,
+            before_exec: None,
             last_target: 0,
             is_dirty: false,
             is_ready: false,

@@ -558,7 +558,12 @@ impl Core {
             }
             let id = SocketId::from_u64(finished.ticket.connection);
             match self.connection(id) {
-                Some(connection) => connection.session.watches.extend(finished.watched),
+                Some(connection) => {
+                    connection.session.watches.extend(finished.watched);
+                    if let Some(before) = connection.before_exec.take().filter(|_| finished.is_stale) {
+                        connection.session.caller = before;
+                    }
+                }
                 None => self.send_unwatch(finished.watched),
             }
             self.answer(finished.ticket, &finished.reply);

@@ -309,7 +309,8 @@ impl Core {
     fn protocol_error(&mut self, id: SocketId, sentence: &str) {
         let Some(connection) = self.connection(id) else { return };
         crate::verbose!("Protocol error ({sentence}) from client: {}", connection.session.peer_address);
-        connection.reply_buffer().extend_from_slice(format!("-ERR {sentence}\r\n").as_bytes());
+        let protocol = connection.session.caller.protocol;
+        Reply::new(connection.reply_buffer(), protocol).error(format!("ERR {sentence}"));
         self.end_after_replies(id);
     }
 
@@ -492,6 +493,9 @@ impl Core {
         let queue = connection.session.queue.take().unwrap_or_default();
         let watches = std::mem::take(&mut connection.session.watches);
         let protocol = connection.session.caller.protocol;
+        if !watches.is_empty() {
+            connection.before_exec = Some(connection.session.caller);
+        }
         let mut requests = Vec::with_capacity(queue.commands.len());
         for command in queue.commands {
             let arguments = command.arguments.slices();
@@ -628,6 +632,8 @@ impl Core {
                     errors += u64::from(staged.get(start as usize) == Some(&b'-'));
                 } else if command.target == self.id {
                     local += 1;
+                    // The buffer first: it may take a place of its own before that of this reply.
+                    connection.reply_buffer();
                     let ticket = connection.next_ticket();
                     let out = connection.reply_buffer();
                     let start = out.len();

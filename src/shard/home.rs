@@ -35,6 +35,8 @@ pub struct Finished {
     pub ticket: Ticket,
     /// The reply.
     pub reply: Vec<u8>,
+    /// Whether a watched key had changed, so that nothing ran.
+    pub is_stale: bool,
     /// Keys that the client watches now (WATCH).
     pub watched: Vec<Watch>,
 }
@@ -365,7 +367,9 @@ impl Home {
         let watched = transaction.watched();
         let reply =
             if watched.is_some() && reply.first() != Some(&b'-') { b"+OK\r\n".to_vec() } else { reply };
+        let is_stale = transaction.is_stale();
         self.finished.push_back(Finished {
+            is_stale,
             ticket: transaction.ticket,
             reply,
             watched: watched.unwrap_or_default(),

@@ -583,6 +583,11 @@ impl Transaction {
         own.map(|(_, name, version)| (name.clone(), *version)).collect()
     }
 
+    /// Whether a watched key had changed, so that nothing ran.
+    pub fn is_stale(&self) -> bool {
+        self.stale
+    }
+
     /// The reply to the client, once it is finished.
     pub fn reply(&self, rng: &mut impl rand::Rng) -> Vec<u8> {
         let mut out = Vec::new();
