@@ -310,6 +310,30 @@ fn slow_log_keeps_slow_commands() {
 }
 
 #[test]
+fn slow_log_shows_what_exec_ran() {
+    let Some(server) = server() else { return };
+    let mut client = server.client();
+    client.run("CLIENT SETNAME me");
+    client.run("CONFIG SET slowlog-log-slower-than 0");
+    client.run("SLOWLOG RESET");
+    for line in ["MULTI", "SET a 1", "DEBUG SLEEP 0.001", "SET b 2", "EXEC"] {
+        client.run(line);
+    }
+    client.run("CONFIG SET slowlog-log-slower-than -1");
+    let entries = client.run("SLOWLOG GET -1");
+    let named = |name: &str| {
+        let of_name = |entry: &&Reply| entry.items()[3].items()[0].text() == name;
+        entries.items().iter().filter(of_name).collect::<Vec<_>>()
+    };
+    assert!(named("EXEC").is_empty());
+    assert_eq!((named("SET").len(), named("DEBUG").len()), (2, 1), "{entries:?}");
+    assert!(named("DEBUG")[0].items()[2].integer() >= 1000);
+    for entry in named("SET").into_iter().chain(named("DEBUG")) {
+        assert_eq!(entry.items()[5].text(), "me");
+    }
+}
+
+#[test]
 fn latency_is_recorded() {
     let Some(server) = server() else { return };
     let mut client = server.client();

@@ -34,8 +34,8 @@ pub struct Node<'a> {
     pub shard: ShardId,
     /// Who owns which slot.
     pub slots: &'a SlotMap,
-    /// Whether memory is short. Asked only of a client in a transaction, since its queue takes memory: all others are
-    /// judged where their command runs.
+    /// Whether memory is short. Asked only of a client in a transaction, since its queue takes memory, and of a command
+    /// over several shards, which must not be done by half: all others are judged where their command runs.
     pub is_out_of_memory: bool,
 }
 
@@ -63,6 +63,7 @@ pub fn admit(
         && session.is_plain()
         && row.arity_fits(arguments.len())
         && !row.flags.contains(Flags::PROTECTED)
+        && !node.is_out_of_memory
     {
         let visitor = Visitor { session, row, arguments, config, node };
         return match served_elsewhere(visitor) {
@@ -188,12 +189,15 @@ fn served_elsewhere(visitor: Visitor<'_>) -> Option<String> {
     slots.redirection(node, config, &session.local_address)
 }
 
-/// What a transaction may still do when memory is short: end, and run commands that need none.
+/// What may still be done when memory is short: commands that need none, and a transaction of such may end.
 fn out_of_memory(visitor: Visitor<'_>) -> Option<String> {
-    let queue = visitor.session.queue.as_ref().filter(|_| visitor.node.is_out_of_memory)?;
-    let refused = match visitor.row.full_name {
-        "exec" => queue.flags().contains(Flags::DENYOOM),
-        "discard" | "quit" | "reset" => false,
+    if !visitor.node.is_out_of_memory {
+        return None;
+    }
+    let refused = match (visitor.row.full_name, &visitor.session.queue) {
+        (_, None) => visitor.row.flags.contains(Flags::DENYOOM),
+        ("exec", Some(queue)) => queue.flags().contains(Flags::DENYOOM),
+        ("discard" | "quit" | "reset", _) => false,
         _ => true,
     };
     refused.then(|| OUT_OF_MEMORY.into())

@@ -181,4 +181,6 @@ fn transactions_without_memory() {
     client.is_out_of_memory = true;
     assert_eq!(client.run("exec"), "<Exec>");
     assert_eq!(client.run("discard"), "+OK\r\n");
+    assert_eq!(client.run("mset a 1 b 2"), refusal);
+    assert_eq!(client.run("mget a b"), "+mget\r\n");
 }

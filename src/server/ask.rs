@@ -379,7 +379,7 @@ impl Core {
 
     /// Files what was slow on this shard's token with the client's name, here or at its home shard.
     pub fn file_slow(&mut self, own: &mut Shard) {
-        for slow in std::mem::take(&mut own.slow) {
+        for slow in own.slow.drain(..).chain(self.home.slow.drain(..)).collect::<Vec<_>>() {
             if slow.home == self.id {
                 self.file_one_slow(slow.ticket, slow.micros, &slow.arguments.slices());
             } else {
@@ -391,26 +391,28 @@ impl Core {
     }
 
     /// A handler of the home shard was slow.
-    pub fn note_home_slow(&mut self, id: SocketId, row: &Command, micros: u64, arguments: &[&[u8]]) {
+    pub fn note_home_slow(&self, session: &Session, row: &Command, micros: u64, arguments: &[&[u8]]) {
         let event = if row.flags.contains(Flags::FAST) { "fast-command" } else { "command" };
         let threshold_ms = self.config.latency_monitor_threshold_ms;
         self.server.latency.note(event, micros / 1000, threshold_ms, self.now / 1000);
         let threshold = self.config.slowlog_log_slower_than_us;
         if threshold >= 0 && micros >= threshold as u64 && !row.flags.contains(Flags::SKIP_SLOWLOG) {
-            self.file_one_slow(Ticket { connection: id.to_u64(), sequence: 0 }, micros, arguments);
+            self.push_slow(Some(session), micros, arguments);
         }
     }
 
     fn file_one_slow(&mut self, ticket: Ticket, micros: u64, arguments: &[&[u8]]) {
         let id = SocketId::from_u64(ticket.connection);
-        let (server, entries_max) = (self.server.clone(), self.config.slowlog_max_len);
-        let seconds = self.now / 1000;
-        let arguments = redacted(arguments);
-        let (address, name) = match self.connection(id) {
-            Some(connection) => (&*connection.session.peer_address, &*connection.session.name),
-            None => ("", &[][..]),
-        };
-        server.slowlog.push(seconds, micros, &arguments, (address, name), entries_max);
+        let connection = self.connections.get(id.index()).and_then(Option::as_deref);
+        let session = connection.filter(|connection| connection.socket == id).map(|found| &found.session);
+        self.push_slow(session, micros, arguments);
+    }
+
+    /// Enters a slow command of a client, who may be gone.
+    fn push_slow(&self, session: Option<&Session>, micros: u64, arguments: &[&[u8]]) {
+        let client = session.map_or(("", &[][..]), |session| (&*session.peer_address, &*session.name));
+        let (seconds, entries_max) = (self.now / 1000, self.config.slowlog_max_len);
+        self.server.slowlog.push(seconds, micros, &redacted(arguments), client, entries_max);
     }
 
     fn rewrite_config(&mut self, id: SocketId) {

@@ -630,5 +630,10 @@ impl Core {
         if connection.takes_effects {
             self.stop_effects(id);
         }
+        if let Some(index) = self.paused.iter().position(|&paused| paused == id) {
+            self.paused.swap_remove(index);
+            let blocked = &self.counters().blocked_clients;
+            blocked.set(blocked.get().saturating_sub(1));
+        }
     }
 }

@@ -7,6 +7,7 @@
 
 use super::connection::{Connection, Phase};
 use super::executor::Core;
+use crate::base::clock::Monotonic;
 use crate::base::limits::{COMMANDS_PER_TICK_MAX, PREFETCH_DISTANCE, UNANSWERED_COMMANDS_MAX};
 use crate::base::slot::ShardId;
 use crate::command::args::OwnedArgs;
@@ -340,7 +341,8 @@ impl Core {
         let Some(connection) = self.connections.get_mut(id.index()).and_then(Option::as_deref_mut) else {
             return Step::Taken;
         };
-        let is_out_of_memory = connection.session.queue.is_some() && !own.make_room(env);
+        let is_judged_here = connection.session.queue.is_some() || target == Target::Spanning;
+        let is_out_of_memory = is_judged_here && !own.make_room(env);
         let node = Node { shard: self.id, slots: &self.server.slots, is_out_of_memory };
         let row = match admit(&mut connection.session, resolved, arguments, &self.config, node) {
             Admission::Run(row) => row,
@@ -441,7 +443,7 @@ impl Core {
         let protocol = connection.session.caller.protocol;
         let mut out = std::mem::take(connection.reply_buffer());
         let start = out.len();
-        let started = crate::base::clock::Monotonic::now();
+        let started = Monotonic::now();
         let then = handler(
             &mut HomeContext {
                 session: &mut connection.session,
@@ -454,11 +456,7 @@ impl Core {
             },
             arguments,
         );
-        let failed = out.get(start) == Some(&b'-');
-        if failed {
-            self.server.errors.count(self.id, &out[start..]);
-            self.counters().error_replies.add(1);
-        }
+        let failed = self.count_error(&out[start..]);
         // CLIENT REPLY decides about its own reply too.
         if !connection.wants_reply() {
             out.truncate(start);
@@ -474,13 +472,25 @@ impl Core {
             Then::Ask(ask) => self.ask(own, id, ask),
         }
         // What the handler asked for is part of its time (DEBUG SLEEP).
-        let nanos = crate::base::clock::Monotonic::now().nanos_since(started);
+        let nanos = Monotonic::now().nanos_since(started);
         self.server.commands.of(self.id, row.index).count(nanos, !failed);
-        self.note_home_slow(id, row, nanos / 1000, arguments);
+        if let Some(connection) = self.connections.get(id.index()).and_then(Option::as_deref) {
+            self.note_home_slow(&connection.session, row, nanos / 1000, arguments);
+        }
         if self.is_monitored() {
             self.feed_monitors(id, row, arguments);
         }
         self.taken(id, Some(row));
+    }
+
+    /// Counts the reply of a home command if it is an error; says whether it is.
+    fn count_error(&self, reply: &[u8]) -> bool {
+        let failed = reply.first() == Some(&b'-');
+        if failed {
+            self.server.errors.count(self.id, reply);
+            self.counters().error_replies.add(1);
+        }
+        failed
     }
 
     fn take_connection(&mut self, id: SocketId) -> Option<Box<Connection>> {
@@ -507,6 +517,7 @@ impl Core {
             match command.row.run {
                 Run::Home(handler) if home_target => {
                     let mut out = Vec::new();
+                    let started = Monotonic::now();
                     let then = handler(
                         &mut HomeContext {
                             session: &mut connection.session,
@@ -522,6 +533,10 @@ impl Core {
                     if let Then::Ask(ask) = then {
                         self.ask_inside_exec(&connection, ask, &mut out);
                     }
+                    let nanos = Monotonic::now().nanos_since(started);
+                    let failed = self.count_error(&out);
+                    self.server.commands.of(self.id, command.row.index).count(nanos, !failed);
+                    self.note_home_slow(&connection.session, command.row, nanos / 1000, &arguments);
                     requests.push(Request::Ready(out));
                 }
                 _ => {
@@ -698,7 +713,7 @@ impl Core {
             token.start_clock();
             for (index, command) in of_shard() {
                 let start = staged.len();
-                let ticket = Ticket::default();
+                let ticket = Ticket { connection: command.connection.to_u64(), sequence: 0 };
                 let ran =
                     token.run(env, self.id, ticket, command.caller, command.row, slices(command), staged);
                 debug_assert!(ran, "an unlocked shard runs every command at once");

@@ -15,7 +15,7 @@ use super::cell::{Shards, Token};
 use super::message::{
     Answers, Batch, Message, Moved, Outcome, Part, ServerMessage, Ticket, TransactionId, Work,
 };
-use super::owner::Shard;
+use super::owner::{Shard, Slow};
 use super::stream::Stream;
 use super::transaction::{Gathering, Next, Request, Transaction};
 use crate::base::limits::BORROWED_BATCH_MAX;
@@ -23,7 +23,7 @@ use crate::base::slot::ShardId;
 use crate::command::context::{self, Context};
 use crate::command::effect::{Effects, Propagation};
 use crate::command::session::{Caller, Watch};
-use crate::command::{Command, Run};
+use crate::command::{Command, Flags, Run};
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
 use crate::store::keyspace::Keyspace;
@@ -61,6 +61,8 @@ pub struct Home {
     pub finished: VecDeque<Finished>,
     /// Messages for the server floor.
     pub messages: VecDeque<ServerMessage>,
+    /// Slow commands of transactions that ran on borrowed shards.
+    pub slow: Vec<Slow>,
     /// On shard zero: the stream of effects as far as it is merged; whoever listens takes it from here.
     pub stream_bytes: Vec<u8>,
     hashers: RandomState,
@@ -84,6 +86,7 @@ impl Home {
             answers: VecDeque::new(),
             finished: VecDeque::new(),
             messages: VecDeque::new(),
+            slow: Vec::new(),
             stream_bytes: Vec::new(),
             peers: (0..count).map(|_| Peer::default()).collect(),
             transactions: AHashMap::new(),
@@ -199,6 +202,7 @@ impl Home {
             match shards.borrow(shard).filter(|token| token.is_free(&part.claims)) {
                 Some(mut token) => {
                     let outcome = token.work_alone(env, id, self.id, now, part.work);
+                    self.slow.append(&mut token.slow);
                     shards.deliver(&mut token);
                     drop(token);
                     transaction.absorb(shard, outcome);
@@ -260,6 +264,7 @@ impl Home {
             held(&mut tokens, own, shard).finish(id);
         }
         for (_, token) in &mut tokens {
+            self.slow.append(&mut token.slow);
             shards.deliver(token);
         }
         drop(tokens);
@@ -399,9 +404,10 @@ impl Home {
             versions.push(scratch.watch(name.0 as usize, &name.1));
             names.push((shard, name));
         }
-        if let Run::Keyspace(handler) = row.run
-            && own.admits(env, (transaction.id, order as u32), row, caller, &mut reply)
-        {
+        if row.flags.contains(Flags::DENYOOM) {
+            own.make_room_within(env, (transaction.id, order as u32));
+        }
+        if let Run::Keyspace(handler) = row.run {
             let mut context = Context {
                 keyspace: scratch,
                 shard: self.id,

@@ -102,6 +102,8 @@ pub struct PartCommand {
     pub row: &'static Command,
     /// Who asks.
     pub caller: Caller,
+    /// Whose name the slow log shows.
+    pub ticket: Ticket,
     /// Its arguments: those of the keys of this shard.
     pub arguments: OwnedArgs,
 }

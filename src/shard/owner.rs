@@ -168,7 +168,7 @@ impl Shard {
                 return false;
             }
         }
-        self.perform(env, home, ticket, caller, row, arguments, out);
+        self.serve(env, home, ticket, caller, row, arguments, out);
         self.record_local();
         true
     }
@@ -365,15 +365,8 @@ impl Shard {
                 Some(Waiting::Command { home, ticket, caller, command }) => {
                     let mut bytes = Vec::new();
                     self.start_clock();
-                    self.perform(
-                        env,
-                        home,
-                        ticket,
-                        caller,
-                        command.row,
-                        &command.arguments.slices(),
-                        &mut bytes,
-                    );
+                    let arguments = command.arguments.slices();
+                    self.serve(env, home, ticket, caller, command.row, &arguments, &mut bytes);
                     self.record_local();
                     let items = vec![(ticket, bytes.len() as u32)];
                     let answers = Answers { items, bytes };
@@ -448,8 +441,11 @@ impl Shard {
         for command in commands {
             let mut bytes = Vec::with_capacity(64 + 64 * command.arguments.len());
             let arguments = command.arguments.slices();
-            let ticket = Ticket::default();
-            self.perform(env, held.home, ticket, command.caller, command.row, &arguments, &mut bytes);
+            let PartCommand { row, caller, ticket, .. } = command;
+            if row.flags.contains(Flags::DENYOOM) {
+                self.make_room(env);
+            }
+            self.perform(env, held.home, ticket, caller, row, &arguments, &mut bytes);
             let order = command.order;
             held.effects.extend(self.effects.commands.drain(..).map(|effect| ((order, true), effect)));
             replies.push((order, bytes));
@@ -487,7 +483,27 @@ impl Shard {
         }
     }
 
-    /// Gates and the handler of one command whose keys are all here and free.
+    /// Gates and the handler of one command outside of transactions, whose keys are all here and free.
+    #[inline]
+    fn serve(
+        &mut self,
+        env: Env<'_>,
+        home: ShardId,
+        ticket: Ticket,
+        caller: Caller,
+        row: &'static Command,
+        arguments: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) {
+        if row.flags.contains(Flags::DENYOOM) && !self.make_room(env) {
+            env.server.commands.of(self.id, row.index).reject();
+            return Reply::new(out, caller.protocol).error(OUT_OF_MEMORY);
+        }
+        self.perform(env, home, ticket, caller, row, arguments, out);
+    }
+
+    /// Runs one command whose keys are all here and free. Whether memory is too short for a transaction was judged
+    /// before it began: none is done by half.
     fn perform(
         &mut self,
         env: Env<'_>,
@@ -503,9 +519,6 @@ impl Shard {
             reply.error("ERR command does not run on a shard");
             return;
         };
-        if !self.admits_inner(env, row, &mut reply) {
-            return;
-        }
         if row.single_key == 0 && arguments.len() > 2 {
             self.prefetch_keys(row, caller, arguments);
         }
@@ -559,34 +572,16 @@ impl Shard {
         }
     }
 
-    /// Judges the gates that are the owner's for a command that runs over gathered entries, `order` of transaction
-    /// `id`; writes the refusal when one holds. What had to go for it goes before it.
-    pub fn admits(
-        &mut self,
-        env: Env<'_>,
-        (id, order): (TransactionId, u32),
-        row: &Command,
-        caller: Caller,
-        out: &mut Vec<u8>,
-    ) -> bool {
+    /// Evicts for a command that runs over gathered entries, `order` of transaction `id`. What had to go for it goes
+    /// before it.
+    pub fn make_room_within(&mut self, env: Env<'_>, (id, order): (TransactionId, u32)) {
         self.evicts_apart = self.held.get(&id).is_none_or(|held| held.is_locked);
-        let admitted = self.admits_inner(env, row, &mut Reply::new(out, caller.protocol));
+        self.make_room(env);
         self.evicts_apart = true;
         if let Some(held) = self.held.get_mut(&id) {
             let evicted = self.effects.commands.drain(..);
             held.effects.extend(evicted.map(|effect| ((order, false), effect)));
         }
-        admitted
-    }
-
-    #[inline]
-    fn admits_inner(&mut self, env: Env<'_>, row: &Command, reply: &mut Reply<'_>) -> bool {
-        if row.flags.contains(Flags::DENYOOM) && !self.make_room(env) {
-            env.server.commands.of(self.id, row.index).reject();
-            reply.error(OUT_OF_MEMORY);
-            return false;
-        }
-        true
     }
 
     /// Evicts until memory is below `maxmemory`; `false` when a write must be refused.

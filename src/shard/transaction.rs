@@ -140,6 +140,7 @@ struct Planner<'a> {
     slots: &'a SlotMap,
     hashers: &'a RandomState,
     home: ShardId,
+    ticket: Ticket,
     claimed: Vec<Option<Claimed>>,
     commands: Vec<Planned>,
     rounds: VecDeque<Round>,
@@ -213,7 +214,8 @@ impl Planner<'_> {
         let mut pieces = Vec::with_capacity(shards.len());
         for &shard in shards {
             self.claimed(shard);
-            self.piece(shard, PartCommand { order, row, caller, arguments: OwnedArgs::copy(slices) });
+            let (ticket, arguments) = (self.ticket, OwnedArgs::copy(slices));
+            self.piece(shard, PartCommand { order, row, caller, ticket, arguments });
             pieces.push(PlannedPiece { shard, positions: Vec::new(), keys: Vec::new(), reply: Vec::new() });
         }
         self.commands.push(Planned::Pieces {
@@ -300,7 +302,7 @@ impl Planner<'_> {
         }
         let mut planned = Vec::with_capacity(pieces.len());
         for (piece, arguments) in pieces {
-            self.piece(piece.shard, PartCommand { order, row, caller, arguments });
+            self.piece(piece.shard, PartCommand { order, row, caller, ticket: self.ticket, arguments });
             planned.push(piece);
         }
         self.commands.push(Planned::Pieces {
@@ -369,6 +371,7 @@ impl Transaction {
             slots,
             hashers,
             home,
+            ticket,
             claimed: (0..slots.shards()).map(|_| None).collect(),
             commands: Vec::with_capacity(requests.len()),
             rounds: VecDeque::new(),
