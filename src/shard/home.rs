@@ -390,7 +390,8 @@ impl Home {
         gathering: Gathering,
     ) -> Next {
         let Gathering { row, caller, arguments, entries, order } = gathering;
-        let mut effects = Effects { on: own.effects_on(), ..Effects::default() };
+        // The shards of the entries know whether effects are collected; a barrier may have switched that here already.
+        let mut effects = Effects { on: true, ..Effects::default() };
         let mut reply = Vec::new();
         let scratch = &mut self.scratch;
         let dirty_before = scratch.counters.dirty;

@@ -25,11 +25,11 @@ pub(super) const COMMAND: Command = Command::new("debug", -2, Group::Server, Run
     .flags(FLAGS.union(Flags::HIDDEN_SUBCOMMANDS))
     .docs("1.0.0", "Looks inside, for tests.", super::SUBCOMMAND_COST)
     .subcommands(&[
-        on_keys("debug|effects-switch", 3, effects_switch).route(Route::EveryShard(Merge::AllOk)).docs(
-            "7.2.0",
-            "Begins or ends the collection of effects on all shards.",
-            "O(1)",
-        ),
+        on_keys("debug|effects-switch", 3, effects_switch)
+            // A barrier that only reads would leave parts of transactions under way on shards where they only read.
+            .flags(FLAGS.union(Flags::WRITE))
+            .route(Route::EveryShard(Merge::AllOk))
+            .docs("7.2.0", "Begins or ends the collection of effects on all shards.", "O(1)"),
         on_keys("debug|htstats-key", -3, table_of_key).keys(KEY).docs(
             "4.0.0",
             "Tells about the hash table of a value.",
