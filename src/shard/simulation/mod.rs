@@ -22,7 +22,7 @@ use crate::base::clock::unix_millis;
 use crate::command::table::names;
 use crate::config::Config;
 use crate::state::Server;
-use model::Keys;
+use model::{Keys, State, replay};
 use search::is_linearizable;
 use workload::Workload;
 use world::{World, describe, shards};
@@ -69,20 +69,34 @@ fn every_interleaving_is_a_serial_history() {
 /// Lives one history through and judges it.
 fn live(seed: u64, config: &Config, server: &Arc<Server>, workload: Workload, rng: &mut SmallRng) {
     let hashers = RandomState::with_seeds(1, 2, 3, 4);
-    let shards = shards(server, &hashers, seed);
-    let keys = Keys::new(&server.slots, rng.random_range(2..=5));
-    let evicts = workload.evicts;
+    let (evicts, switch) = (workload.evicts, workload.switch);
+    let shards = shards(server, &hashers, switch != Some(true), seed);
+    let databases = if rng.random_bool(0.3) { 2 } else { 1 };
+    let keys = Keys::new(&server.slots, rng.random_range(2..=5), databases);
     let mut world = World::new(&keys, &shards, config, &hashers, workload, seed);
     let verdict = world.run().and_then(|()| {
-        if evicts {
-            // The model cannot tell which keys had to go.
-            return Ok(());
+        let (end, stream) = (world.dataset(), world.stream());
+        let nothing = vec![None; keys.len()];
+        let replica = replay(&keys, &nothing, stream)?;
+        if switch.is_none() && replica != end {
+            return Err(format!("the stream makes {replica:?}"));
         }
-        let end = world.dataset();
-        let fits = is_linearizable(&keys, world.clients(), &world.history, &end);
-        fits.then_some(()).ok_or_else(|| format!("no order explains this; the end is {:?}", end.entries))
+        // What is in the stream lies before or behind the switch.
+        let is_end = |state: &State| {
+            let agrees = match (switch, &state.cut) {
+                (Some(true), Some(cut)) => replay(&keys, cut, stream).is_ok_and(|replica| replica == end),
+                (Some(false), Some(cut)) => replica == *cut,
+                _ => true,
+            };
+            state.entries == end && agrees
+        };
+        // The model cannot tell which keys had to go.
+        let fits = evicts || is_linearizable(&keys, world.clients(), &world.history, &is_end);
+        fits.then_some(()).ok_or_else(|| "no order explains this".into())
     });
     if let Err(reason) = verdict {
-        panic!("{}{reason}", describe(&world.history, &keys));
+        let stream = String::from_utf8_lossy(world.stream()).replace("\r\n", " ");
+        let history = describe(&world.history, &keys);
+        panic!("{history}the end is {:?}\nthe stream is {stream}\n{reason}", world.dataset());
     }
 }

@@ -20,6 +20,8 @@ pub enum Deed {
     Watch(Vec<Key>),
     /// UNWATCH.
     Unwatch,
+    /// Effects are switched on or off, under a barrier.
+    Switch(bool),
     /// The expire cycle removed a key.
     Expired(Key),
 }
@@ -39,27 +41,30 @@ pub struct Operation {
     pub reply: Option<Vec<u8>>,
     /// Wall clocks it may have seen.
     pub clocks: Vec<i64>,
+    /// The last wall clock while it was under way: by then others may have removed what had expired, although they come
+    /// after it.
+    pub last_clock: i64,
     /// Whether it is plain: it may overtake plain ones of its client with other keys.
     pub is_plain: bool,
 }
 
 impl Operation {
     /// Whether `self` must come before `other`; `earlier` says whether it was sent first.
-    fn precedes(&self, other: &Self, earlier: bool) -> bool {
+    fn precedes(&self, other: &Self, earlier: bool, keys: &Keys) -> bool {
         if self.answered < other.sent {
             return true;
         }
         let is_one_client = self.client == other.client
             && !matches!(self.deed, Deed::Expired(_))
             && !matches!(other.deed, Deed::Expired(_));
-        is_one_client && earlier && !(self.is_plain && other.is_plain && self.is_disjoint(other))
+        is_one_client && earlier && !(self.is_plain && other.is_plain && self.is_disjoint(other, keys))
     }
 
-    fn is_disjoint(&self, other: &Self) -> bool {
+    fn is_disjoint(&self, other: &Self, keys: &Keys) -> bool {
         match (&self.deed, &other.deed) {
             (Deed::Single(one), Deed::Single(two)) => {
-                let keys = two.keys();
-                one.keys().iter().all(|key| !keys.contains(key))
+                let names = |action: &Action| action.keys().into_iter().map(|key| &keys.names[key]);
+                names(one).all(|name| names(two).all(|other| name != other))
             }
             _ => false,
         }
@@ -81,6 +86,10 @@ impl Operation {
                 state.end_watches(keys, self.client, None);
                 b"+OK\r\n".to_vec()
             }
+            Deed::Switch(_) => {
+                state.cut = Some(state.entries.clone());
+                b"+OK\r\n".to_vec()
+            }
             Deed::Block(actions) if state.end_watches(keys, self.client, Some(now)) => {
                 let (count, _) = array(told);
                 return count == actions.len()
@@ -95,32 +104,36 @@ impl Operation {
     }
 }
 
-/// Whether some order of the operations explains all replies. `end` is what the shards hold afterwards; an order that
-/// explains the replies but not that is none.
-pub fn is_linearizable(keys: &Keys, clients: usize, history: &[Operation], end: &State) -> bool {
+/// Whether some order of the operations explains all replies, and leaves what `is_end` accepts.
+pub fn is_linearizable(
+    keys: &Keys,
+    clients: usize,
+    history: &[Operation],
+    is_end: &dyn Fn(&State) -> bool,
+) -> bool {
     assert!(history.len() <= 64, "a history fits into a mask");
     let before: Vec<u64> = (0..history.len())
         .map(|at| {
-            let earlier = |other: &usize| history[*other].precedes(&history[at], *other < at);
+            let earlier = |other: &usize| history[*other].precedes(&history[at], *other < at, keys);
             (0..history.len()).filter(|&other| other != at).filter(earlier).map(|other| 1 << other).sum()
         })
         .collect();
-    let mut search = Search { keys, history, before, end, seen: HashSet::new() };
-    search.go(0, &State::new(keys.names.len(), clients))
+    let mut search = Search { keys, history, before, is_end, seen: HashSet::new() };
+    search.go(0, &State::new(keys.len(), clients))
 }
 
 struct Search<'a> {
     keys: &'a Keys,
     history: &'a [Operation],
     before: Vec<u64>,
-    end: &'a State,
+    is_end: &'a dyn Fn(&State) -> bool,
     seen: HashSet<(u64, State)>,
 }
 
 impl Search<'_> {
     fn go(&mut self, done: u64, state: &State) -> bool {
         if done.count_ones() as usize == self.history.len() {
-            return state.entries == self.end.entries;
+            return (self.is_end)(state);
         }
         if !self.seen.insert((done, state.clone())) {
             return false;
@@ -131,12 +144,25 @@ impl Search<'_> {
             }
             let history = self.history;
             for &now in &history[at].clocks {
-                let mut next = state.clone();
-                if history[at].fits(self.keys, &mut next, now) && self.go(done | 1 << at, &next) {
+                if self.run(done, at, state, now) {
                     return true;
                 }
             }
         }
         false
+    }
+
+    /// Puts an operation next, with every choice of keys that others may have removed already.
+    fn run(&mut self, done: u64, at: usize, state: &State, now: i64) -> bool {
+        let operation = &self.history[at];
+        let is_between = |key: &Key| state.is_due(*key, operation.last_clock) && !state.is_due(*key, now);
+        let gone: Vec<Key> = (0..self.keys.len()).filter(is_between).collect();
+        (0..1u32 << gone.len()).any(|choice| {
+            let mut next = state.clone();
+            for (_, &key) in gone.iter().enumerate().filter(|(index, _)| choice & (1 << index) != 0) {
+                next.expire(key, operation.last_clock);
+            }
+            operation.fits(self.keys, &mut next, now) && self.go(done | 1 << at, &next)
+        })
     }
 }

@@ -16,12 +16,16 @@ pub struct Workload {
     pub expires: bool,
     /// Whether memory is short now and then, so that keys are evicted.
     pub evicts: bool,
+    /// Whether effects are switched on or off in the midst of the history.
+    pub switch: Option<bool>,
     /// How likely an executor with nothing to do goes to sleep.
     pub sleepiness: f64,
     /// Wall clock at the beginning.
     pub start: i64,
     /// Operations that are still to come, without those that end watches.
     left: usize,
+    /// Switches that are still to come.
+    switches: usize,
     /// What each client is about.
     moods: Vec<Mood>,
     /// How likely a barrier is.
@@ -39,13 +43,16 @@ impl Workload {
     /// Draws a flavour.
     pub fn draw(rng: &mut SmallRng) -> Self {
         let clients = rng.random_range(2..=4);
+        let kind: u32 = rng.random_range(0..10);
         Self {
             clients,
             pipelines: rng.random_bool(0.5),
             expires: rng.random_bool(0.4),
-            evicts: rng.random_bool(0.1),
+            evicts: kind == 0,
+            switch: (1..=2).contains(&kind).then_some(kind == 1),
             sleepiness: [0.02, 0.3, 0.9][rng.random_range(0..3)],
             start: 1_700_000_000_000,
+            switches: usize::from((1..=2).contains(&kind)),
             left: rng.random_range(6..=12),
             moods: vec![Mood::Free; clients],
             barriers: if rng.random_bool(0.5) { 0.15 } else { 0.0 },
@@ -54,11 +61,18 @@ impl Workload {
 
     /// Whether nothing is to come.
     pub fn is_over(&self) -> bool {
-        self.left == 0 && self.moods.iter().all(|mood| *mood == Mood::Free)
+        self.left == 0 && self.switches == 0 && self.moods.iter().all(|mood| *mood == Mood::Free)
     }
 
     /// The next operation of a client.
     pub fn next(&mut self, rng: &mut SmallRng, keys: &Keys, now: i64, client: usize) -> Option<Deed> {
+        if let Some(on) = self.switch
+            && self.switches > 0
+            && (self.left == 0 || rng.random_bool(0.2))
+        {
+            self.switches -= 1;
+            return Some(Deed::Switch(on));
+        }
         if self.left == 0 {
             // Whoever still watches stops.
             return (std::mem::replace(&mut self.moods[client], Mood::Free) == Mood::Watching)
@@ -88,10 +102,11 @@ impl Workload {
 
     fn action(&self, rng: &mut SmallRng, keys: &Keys, now: i64) -> Action {
         if rng.random_bool(self.barriers) {
-            return if rng.random_bool(0.6) { Action::Size } else { Action::Flush };
+            return barrier(rng, keys);
         }
         let key = one(rng, keys);
-        let kinds = if self.expires { 18 } else { 14 };
+        let (database, other) = (keys.databases[key], any_database(rng, keys));
+        let kinds = if self.expires { 19 } else { 15 };
         match rng.random_range(0..kinds) {
             0 | 1 => Action::Get(key),
             2 => Action::Set(key, value(rng), None),
@@ -101,17 +116,33 @@ impl Workload {
             6 | 7 => Action::GetAll(several(rng, keys)),
             8 | 9 => Action::SetAll(pairs(rng, keys)),
             10 => Action::SetAllNew(pairs(rng, keys)),
-            11 | 12 => Action::Rename(key, one(rng, keys)),
-            13 => Action::Copy(key, one(rng, keys), rng.random_bool(0.5)),
-            14 => Action::Persist(key),
-            15 => Action::Set(key, value(rng), Some(deadline(rng, now))),
+            11 | 12 => Action::Rename(key, keys.in_database(one(rng, keys), database)),
+            13 => Action::Copy(key, keys.in_database(one(rng, keys), other), rng.random_bool(0.5)),
+            14 if database == other => Action::GetAll(several(rng, keys)),
+            14 => Action::Move(key, other),
+            15 => Action::Persist(key),
+            16 => Action::Set(key, value(rng), Some(deadline(rng, now))),
             _ => Action::Expire(key, deadline(rng, now)),
         }
     }
 }
 
+fn barrier(rng: &mut SmallRng, keys: &Keys) -> Action {
+    let (one, other) = (any_database(rng, keys), any_database(rng, keys));
+    match rng.random_range(0..10) {
+        0..6 => Action::Size(one),
+        6 => Action::Flush(Some(one)),
+        7 if one != other => Action::Swap(one, other),
+        _ => Action::Flush(None),
+    }
+}
+
+fn any_database(rng: &mut SmallRng, keys: &Keys) -> u32 {
+    rng.random_range(0..keys.database_count())
+}
+
 fn one(rng: &mut SmallRng, keys: &Keys) -> Key {
-    rng.random_range(0..keys.names.len())
+    rng.random_range(0..keys.len())
 }
 
 fn value(rng: &mut SmallRng) -> Vec<u8> {
@@ -122,9 +153,10 @@ fn deadline(rng: &mut SmallRng, now: i64) -> i64 {
     now + [-1, 0, 1, 1, 2, 3][rng.random_range(0..6)]
 }
 
+/// Up to three keys of one database.
 fn several(rng: &mut SmallRng, keys: &Keys) -> Vec<Key> {
-    let count = rng.random_range(1..=3);
-    (0..count).map(|_| one(rng, keys)).collect()
+    let (count, database) = (rng.random_range(1..=3), any_database(rng, keys));
+    (0..count).map(|_| keys.in_database(one(rng, keys), database)).collect()
 }
 
 fn pairs(rng: &mut SmallRng, keys: &Keys) -> Vec<(Key, Vec<u8>)> {
