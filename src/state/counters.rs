@@ -167,14 +167,15 @@ impl ShardCounters {
 /// Mean time to live of a few keys that have one.
 fn mean_ttl_ms(database: &Database, now: UnixMillis) -> u64 {
     const SAMPLE: usize = 16;
-    let (mut sum, mut count) = (0u64, 0);
+    // Times may be as far off as a number of milliseconds can be.
+    let (mut sum, mut count) = (0u128, 0);
     database.sample_for_eviction(true, now as u64, SAMPLE, |entry| {
         if let Some(at) = entry.expire_at() {
-            sum += at.saturating_sub(now).max(0) as u64;
+            sum += at.saturating_sub(now).max(0) as u128;
             count += 1;
         }
     });
-    sum.checked_div(count).unwrap_or(0)
+    sum.checked_div(count).unwrap_or(0) as u64
 }
 
 #[cfg(test)]
