@@ -93,6 +93,28 @@ impl Queue {
     }
 }
 
+/// What commands change about a session: taken before a transaction runs such commands, and put back when its watched
+/// keys turn out to have changed, so that it did nothing.
+#[derive(Clone, Debug)]
+pub struct Changeable {
+    name: Box<[u8]>,
+    library_name: Box<[u8]>,
+    library_version: Box<[u8]>,
+    user: Box<[u8]>,
+    authenticated: bool,
+    caller: Caller,
+    no_evict: bool,
+    reply_mode: ReplyMode,
+    cluster_read_only: bool,
+}
+
+impl Changeable {
+    /// The protocol then.
+    pub fn protocol(&self) -> Protocol {
+        self.caller.protocol
+    }
+}
+
 /// One client.
 #[derive(Debug)]
 pub struct Session {
@@ -188,6 +210,34 @@ impl Session {
             Ok(address) => address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST,
             Err(_) => !host.is_empty(),
         }
+    }
+
+    /// What commands may change, as it is now.
+    pub fn changeable(&self) -> Changeable {
+        Changeable {
+            name: self.name.clone(),
+            library_name: self.library_name.clone(),
+            library_version: self.library_version.clone(),
+            user: self.user.clone(),
+            authenticated: self.authenticated,
+            caller: self.caller,
+            no_evict: self.no_evict,
+            reply_mode: self.reply_mode,
+            cluster_read_only: self.cluster_read_only,
+        }
+    }
+
+    /// Puts back what commands changed since [`Session::changeable`].
+    pub fn restore(&mut self, before: Changeable) {
+        self.name = before.name;
+        self.library_name = before.library_name;
+        self.library_version = before.library_version;
+        self.user = before.user;
+        self.authenticated = before.authenticated;
+        self.caller = before.caller;
+        self.no_evict = before.no_evict;
+        self.reply_mode = before.reply_mode;
+        self.cluster_read_only = before.cluster_read_only;
     }
 
     /// RESET: how the client began, but for what describes its library. `authenticated` says whether one may run

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::base::slot::ShardId;
-use crate::command::session::{Caller, ReplyMode, Session};
+use crate::command::session::{Changeable, ReplyMode, Session};
 use crate::net::SocketId;
 use crate::resp::request::Parser;
 use crate::shard::message::Ticket;
@@ -52,8 +52,8 @@ pub struct Connection {
     pub spare: Vec<u8>,
     /// Commands of this tick that are parsed but have not run.
     pub unexecuted: u32,
-    /// Database and protocol before an EXEC with watched keys: what it goes back to if that does not run.
-    pub before_exec: Option<Caller>,
+    /// The session before an EXEC with watched keys ran commands over it: what it goes back to if that does not run.
+    pub before_exec: Option<Box<Changeable>>,
     /// Shard of the last plain command.
     pub last_target: ShardId,
     /// Whether it is in the list of connections with something to send.
@@ -136,9 +136,9 @@ impl Connection {
         self.spanning == 0 && (!strict || shard == self.last_target || self.is_settled())
     }
 
-    /// Whether nothing but commands over several shards is under way.
+    /// Whether nothing but commands over several shards is under way, none of which changes the session.
     pub fn only_spanning_waits(&self) -> bool {
-        self.unexecuted == 0 && self.waiting == self.spanning as usize
+        self.before_exec.is_none() && self.unexecuted == 0 && self.waiting == self.spanning as usize
     }
 
     /// Where the next reply in order goes.

@@ -561,7 +561,7 @@ impl Core {
                 Some(connection) => {
                     connection.session.watches.extend(finished.watched);
                     if let Some(before) = connection.before_exec.take().filter(|_| finished.is_stale) {
-                        connection.session.caller = before;
+                        connection.session.restore(*before);
                     }
                 }
                 None => self.send_unwatch(finished.watched),

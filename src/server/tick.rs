@@ -502,9 +502,9 @@ impl Core {
         let Some(mut connection) = self.take_connection(id) else { return };
         let queue = connection.session.queue.take().unwrap_or_default();
         let watches = std::mem::take(&mut connection.session.watches);
-        let protocol = connection.session.caller.protocol;
-        if !watches.is_empty() {
-            connection.before_exec = Some(connection.session.caller);
+        let changes_session = queue.commands.iter().any(|command| matches!(command.row.run, Run::Home(_)));
+        if changes_session && !watches.is_empty() {
+            connection.before_exec = Some(Box::new(connection.session.changeable()));
         }
         let mut requests = Vec::with_capacity(queue.commands.len());
         for command in queue.commands {
@@ -518,6 +518,7 @@ impl Core {
                 Run::Home(handler) if home_target => {
                     let mut out = Vec::new();
                     let started = Monotonic::now();
+                    let protocol = connection.session.caller.protocol;
                     let then = handler(
                         &mut HomeContext {
                             session: &mut connection.session,
@@ -575,7 +576,10 @@ impl Core {
     ) {
         let protocol = self
             .connection(SocketId::from_u64(ticket.connection))
-            .map(|connection| connection.session.caller.protocol)
+            .map(|connection| match &connection.before_exec {
+                Some(before) => before.protocol(),
+                None => connection.session.caller.protocol,
+            })
             .unwrap_or_default();
         let (config, server) = (self.config.clone(), self.server.clone());
         let env = self.env(&config, &server);
