@@ -309,7 +309,9 @@ fn renamed_commands_and_protected_ones() {
 }
 
 /// Directives whose values follow from the process, the machine or our own nature rather than from a default.
-const OWN_VALUES: [&str; 16] = [
+const OWN_VALUES: [&str; 17] = [
+    // Large enough for a replica's short absence under load.
+    "repl-backlog-size",
     "port",
     "bind",
     "dir",

@@ -187,7 +187,9 @@ fn header_line(input: &[u8], start: usize) -> Line<'_> {
 }
 
 fn parse_inline(input: &[u8]) -> Parsed {
-    let Some(end) = input.iter().position(|&byte| byte == b'\n') else {
+    // Redis looks for the end of the line as C does for that of a string: behind a zero byte it finds none.
+    let end = input.iter().position(|&byte| byte == b'\n' || byte == 0).filter(|&end| input[end] == b'\n');
+    let Some(end) = end else {
         return if input.len() > INLINE_BYTES_MAX {
             protocol_error("too big inline request")
         } else {

@@ -78,8 +78,8 @@ fn start(config: Config) -> Result<(), String> {
     }
     std::panic::set_hook(Box::new(|panic| {
         warning!("=== SKERRY BUG REPORT START: the server panicked and ends ===");
-        warning!("{panic}");
         warning!("{}", std::backtrace::Backtrace::force_capture());
+        warning!("{panic}");
         // A shard that is gone takes its keys with it: the process must not go on without them.
         std::process::abort();
     }));
