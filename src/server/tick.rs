@@ -517,7 +517,6 @@ impl Core {
             match command.row.run {
                 Run::Home(handler) if home_target => {
                     let mut out = Vec::new();
-                    let protocol = connection.session.caller.protocol;
                     let started = Monotonic::now();
                     let protocol = connection.session.caller.protocol;
                     let then = handler(

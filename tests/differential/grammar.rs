@@ -71,7 +71,8 @@ pub const COMMANDS: &[(u32, &str)] = &[
     (2, "PEXPIRETIME $key"),
     (2, "PERSIST $key"),
     (3, "OBJECT ENCODING $key"),
-    (1, "OBJECT ( FREQ | IDLETIME | REFCOUNT ) $key"),
+    // Not REFCOUNT: it counts references that Redis itself holds for the moment.
+    (1, "OBJECT ( FREQ | IDLETIME ) $key"),
     // transactions
     (4, "MULTI"),
     (3, "EXEC"),
