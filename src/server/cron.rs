@@ -52,7 +52,7 @@ impl Cron {
             let millis = Monotonic::now().nanos_since(since) / 1_000_000;
             server.latency.note(event, millis, config.latency_monitor_threshold_ms, env.now / 1000);
         };
-        if server.active_expire.load(std::sync::atomic::Ordering::Relaxed) {
+        if server.active_expire.load(std::sync::atomic::Ordering::Relaxed) && !env.is_paused() {
             while expire_slice(env, own) {
                 if over(started) {
                     behind = true;

@@ -33,6 +33,12 @@ pub struct Env<'a> {
 }
 
 impl Env<'_> {
+    /// Whether CLIENT PAUSE keeps the dataset as it is: nothing expires and nothing is evicted meanwhile.
+    #[inline]
+    pub fn is_paused(&self) -> bool {
+        self.server.pause.current(self.now).is_some()
+    }
+
     /// Publishes what this thread has allocated, so that what follows judges by it.
     pub fn publish_memory(&self) {
         let bytes = crate::base::memory::thread_allocated();

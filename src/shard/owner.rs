@@ -380,6 +380,7 @@ impl Shard {
     fn work(&mut self, env: Env<'_>, id: TransactionId, work: Work, last: bool) -> Outcome {
         let Some(mut held) = self.held.remove(&id) else { return Outcome::Put };
         let env = Env { now: held.now, ..env };
+        self.keyspace.keeps_expired = env.is_paused();
         self.evicts_apart = held.is_locked;
         let outcome = match work {
             Work::Run { checks, commands } => self.run_part(env, &mut held, &checks, commands),
@@ -495,6 +496,7 @@ impl Shard {
         arguments: &[&[u8]],
         out: &mut Vec<u8>,
     ) {
+        self.keyspace.keeps_expired = env.is_paused();
         if row.flags.contains(Flags::DENYOOM) && !self.make_room(env) {
             env.server.commands.of(self.id, row.index).reject();
             return Reply::new(out, caller.protocol).error(OUT_OF_MEMORY);
@@ -604,6 +606,9 @@ impl Shard {
         let policy = env.config.maxmemory_policy;
         if policy == MaxmemoryPolicy::NoEviction {
             return false;
+        }
+        if env.is_paused() {
+            return true;
         }
         let rules = Rules {
             policy,

@@ -50,6 +50,8 @@ pub struct Keyspace {
     pub(super) candidates: Pool,
     /// What happened to keys.
     pub counters: KeyspaceCounters,
+    /// Whether keys whose time has come are only hidden, not removed: while CLIENT PAUSE keeps the dataset as it is.
+    pub keeps_expired: bool,
 }
 
 impl Keyspace {
@@ -64,6 +66,7 @@ impl Keyspace {
             expire_from: 0,
             candidates: Pool::default(),
             counters: KeyspaceCounters::default(),
+            keeps_expired: false,
         }
     }
 
@@ -268,10 +271,10 @@ impl Keyspace {
         self.graveyard.bytes()
     }
 
-    /// Removes the key if its time has come; returns whether it did.
+    /// Removes the key if its time has come, unless such keys are kept; returns its entry if it did.
     pub fn expire_if_due(&mut self, database: usize, key: &[u8], now: UnixMillis) -> Option<Entry> {
         let due = self.find(database, key).is_some_and(|entry| entry.is_expired(now));
-        if !due {
+        if !due || self.keeps_expired {
             return None;
         }
         let entry = self.remove(database, key);
@@ -348,6 +351,17 @@ mod tests {
         assert_eq!((scratch.lazy_objects(), heir.lazy_objects()), (0, 1));
         assert_eq!(scratch.database(0).memory_usage(), usage);
         assert_eq!((heir.free_some(1), heir.lazy_bytes()), (1, 0));
+    }
+
+    #[test]
+    fn a_pause_keeps_what_has_expired() {
+        let mut keyspace = keyspace();
+        keyspace.insert(0, Entry::new_string(b"a", b"1", Some(NOW - 1)), NOW);
+        keyspace.keeps_expired = true;
+        assert!(keyspace.expire_if_due(0, b"a", NOW).is_none() && keyspace.find(0, b"a").is_some());
+        keyspace.keeps_expired = false;
+        assert!(keyspace.expire_if_due(0, b"a", NOW).is_some());
+        assert_eq!(keyspace.counters.expired, 1);
     }
 
     #[test]

@@ -501,3 +501,25 @@ fn a_key_that_comes_with_its_time_over_is_no_change() {
     assert_eq!(case.run("EXISTS k"), ":0\r\n");
     assert_ne!(case.keyspace.watched_version(0, b"k"), changed);
 }
+
+#[test]
+fn keys_that_a_pause_keeps_are_hidden() {
+    let mut case = Case::new();
+    case.run("SET a 1 PX 1");
+    case.after_ms(2);
+    case.effects();
+    case.keyspace.keeps_expired = true;
+    for (line, reply) in [
+        ("GET a", "$-1\r\n"),
+        ("EXISTS a", ":0\r\n"),
+        ("KEYS *", "*0\r\n"),
+        ("SCAN 0", "*2\r\n$1\r\n0\r\n*0\r\n"),
+        ("RANDOMKEY", "$1\r\na\r\n"),
+        ("DBSIZE", ":1\r\n"),
+    ] {
+        assert_eq!(case.run(line), reply, "{line}");
+    }
+    assert!(case.effects().is_empty());
+    case.run("SET a 2");
+    assert_eq!(case.run("GET a"), "$1\r\n2\r\n");
+}

@@ -177,17 +177,21 @@ pub fn randomkey(ctx: &mut Context<'_>, _arguments: &[&[u8]]) {
     }
 }
 
+/// Draws after which RANDOMKEY answers a key whose time has come, when such keys are kept and there may be no other.
+const DRAWS_MAX: usize = 100;
+
 /// A key by chance; those whose time has come are removed on the way.
 fn draw(ctx: &mut Context<'_>) -> Option<Box<[u8]>> {
     let database = ctx.database();
-    loop {
+    for draw in 1.. {
         let entry = ctx.keyspace.database(database).table().random(ctx.rng.random())?;
         let key: Box<[u8]> = entry.key().into();
-        if !entry.is_expired(ctx.now) {
+        if !entry.is_expired(ctx.now) || (ctx.keyspace.keeps_expired && draw == DRAWS_MAX) {
             return Some(key);
         }
         ctx.expire(database, &key);
     }
+    None
 }
 
 #[cfg(test)]
