@@ -91,8 +91,8 @@ fn admit_slowly(
             return Admission::Refused(refuse(session, None, &unknown_command(arguments)));
         }
         Resolved::UnknownSubcommand(_) => {
-            let text = unknown_subcommand(arguments[1], arguments[0]);
-            return Admission::Refused(refuse(session, None, text.as_bytes()));
+            let text = unknown_subcommand(as_c_text(arguments[1], SHOWN_BYTES_MAX), arguments[0]);
+            return Admission::Refused(refuse(session, None, &text));
         }
     };
     let reasons = [

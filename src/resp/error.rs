@@ -39,9 +39,8 @@ pub fn invalid_expire(full_name: &str) -> String {
     format!("ERR invalid expire time in '{full_name}' command")
 }
 
-/// The sentence for an unknown subcommand of `container`, with the name cut at 128 bytes as Redis does.
-pub fn unknown_subcommand(subcommand: &[u8], container: &[u8]) -> String {
-    let shown = String::from_utf8_lossy(&subcommand[..subcommand.len().min(128)]).into_owned();
-    let container = String::from_utf8_lossy(container).to_uppercase();
-    format!("ERR unknown subcommand '{shown}'. Try {container} HELP.")
+/// The sentence for an unknown subcommand of `container`; the caller cuts what is shown of its name.
+pub fn unknown_subcommand(shown: &[u8], container: &[u8]) -> Vec<u8> {
+    let container = container.to_ascii_uppercase();
+    [b"ERR unknown subcommand '", shown, b"'. Try ", &container, b" HELP."].concat()
 }

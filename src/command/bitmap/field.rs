@@ -173,6 +173,11 @@ impl Field {
         let old = self.get(bytes);
         let (wanted, overflow) = match action {
             Action::Get => return Some(old as i64),
+            // Redis takes the distance to the largest value in 64 bits: of a value near the least one it wraps, and the
+            // field is saturated at its other end.
+            Action::Set(value, Overflow::Saturate) if self.is_signed && self.wraps_around(value) => {
+                (i128::from(i64::MAX), Overflow::Saturate)
+            }
             Action::Set(value, overflow) if self.is_signed => (i128::from(value), overflow),
             // Redis takes a negative value for an unsigned field as the large number with the same bits.
             Action::Set(value, overflow) => (i128::from(value as u64), overflow),
@@ -182,6 +187,12 @@ impl Field {
         self.set(bytes, new as u64);
         *changed |= new != old;
         Some(if matches!(action, Action::Set(..)) { old as i64 } else { new as i64 })
+    }
+
+    /// Whether a value below a signed field's range is so far from its largest value that 64 bits do not hold that.
+    fn wraps_around(&self, value: i64) -> bool {
+        let most = (1i128 << (self.bits - 1)) - 1;
+        self.bits < 64 && most - i128::from(value) > i128::from(i64::MAX)
     }
 
     /// What is stored for `value`.
