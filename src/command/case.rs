@@ -145,6 +145,8 @@ pub struct HomeCase {
     pub shard: ShardId,
     /// Whether memory is short.
     pub is_out_of_memory: bool,
+    /// Whether commands are held back.
+    pub is_paused: bool,
     /// The clock.
     pub now: UnixMillis,
     rng: SmallRng,
@@ -169,6 +171,7 @@ impl HomeCase {
             config: Arc::new(config),
             shard: 0,
             is_out_of_memory: false,
+            is_paused: false,
             now,
             rng: SmallRng::seed_from_u64(1),
         }
@@ -195,10 +198,19 @@ impl HomeCase {
         let mut out = Vec::new();
         let mut reply = Reply::new(&mut out, self.session.caller.protocol);
         let is_out_of_memory = self.is_out_of_memory;
-        let node = Node { shard: self.shard, slots: &self.server.slots, is_out_of_memory };
+        let node = Node {
+            shard: self.shard,
+            slots: &self.server.slots,
+            is_out_of_memory,
+            is_paused: self.is_paused,
+        };
         let row = match admit(&mut self.session, resolve(arguments), arguments, &self.config, node) {
             Admission::Run(row) => row,
             Admission::HangUp => return (out, Then::Close),
+            Admission::Paused => {
+                reply.simple("PAUSED");
+                return (out, Then::Done);
+            }
             Admission::Queued => {
                 reply.simple("QUEUED");
                 return (out, Then::Done);

@@ -21,6 +21,8 @@ pub enum Admission {
     Run(&'static Command),
     /// It was queued; the client is told `+QUEUED`.
     Queued,
+    /// It waits for the end of a pause.
+    Paused,
     /// The client gets this error.
     Refused(Vec<u8>),
     /// The client is a browser or means no good: the connection is closed without an answer.
@@ -37,6 +39,8 @@ pub struct Node<'a> {
     /// Whether memory is short. Asked only of a client in a transaction, since its queue takes memory, and of a command
     /// over several shards, which must not be done by half: all others are judged where their command runs.
     pub is_out_of_memory: bool,
+    /// Whether CLIENT PAUSE holds the command back, if nothing else speaks against it.
+    pub is_paused: bool,
 }
 
 /// A command before the gate, as reasons to refuse it look at it.
@@ -64,6 +68,7 @@ pub fn admit(
         && row.arity_fits(arguments.len())
         && !row.flags.contains(Flags::PROTECTED)
         && !node.is_out_of_memory
+        && !node.is_paused
     {
         let visitor = Visitor { session, row, arguments, config, node };
         return match served_elsewhere(visitor) {
@@ -107,6 +112,9 @@ fn admit_slowly(
     let visitor = Visitor { session, row, arguments, config, node };
     if let Some(text) = reasons.iter().find_map(|reason| reason(visitor)) {
         return Admission::Refused(refuse(session, Some(row), text.as_bytes()));
+    }
+    if node.is_paused {
+        return Admission::Paused;
     }
     match &mut session.queue {
         Some(_) if row.full_name == "watch" => {

@@ -184,3 +184,16 @@ fn transactions_without_memory() {
     assert_eq!(client.run("mset a 1 b 2"), refusal);
     assert_eq!(client.run("mget a b"), "+mget\r\n");
 }
+
+#[test]
+fn a_pause_holds_back_only_what_nothing_else_speaks_against() {
+    let mut client = HomeCase::new();
+    client.run("multi");
+    client.is_paused = true;
+    assert_eq!(client.run("set a 1"), "+PAUSED\r\n");
+    assert_eq!(client.session.queue.as_ref().map(|queue| queue.commands.len()), Some(0));
+    assert_eq!(client.run("set a"), "-ERR wrong number of arguments for 'set' command\r\n");
+    client.session.discard();
+    assert_eq!(client.run("set a 1"), "+PAUSED\r\n");
+    assert_eq!(client.run("foo"), "-ERR unknown command 'foo', with args beginning with: \r\n");
+}

@@ -334,18 +334,17 @@ impl Core {
         if must_settle {
             return Step::Wait;
         }
-        if self.is_paused(id, row, resolved) {
-            return Step::Paused;
-        }
+        let is_paused = self.is_paused(id, row, resolved);
         let env = self.env(&self.config, &self.server);
         let Some(connection) = self.connections.get_mut(id.index()).and_then(Option::as_deref_mut) else {
             return Step::Taken;
         };
         let is_judged_here = connection.session.queue.is_some() || target == Target::Spanning;
         let is_out_of_memory = is_judged_here && !own.make_room(env);
-        let node = Node { shard: self.id, slots: &self.server.slots, is_out_of_memory };
+        let node = Node { shard: self.id, slots: &self.server.slots, is_out_of_memory, is_paused };
         let row = match admit(&mut connection.session, resolved, arguments, &self.config, node) {
             Admission::Run(row) => row,
+            Admission::Paused => return Step::Paused,
             Admission::Queued => {
                 connection.reply_buffer().extend_from_slice(b"+QUEUED\r\n");
                 return self.taken(id, None);
