@@ -28,9 +28,10 @@ pub struct Shards {
     cells: Box<[CachePadded<Cell>]>,
     /// What all shards share.
     pub server: Arc<Server>,
-    /// Receivers of messages in the order of sending, for whoever simulates their way.
+    /// Receivers of messages in the order of sending, and `None` for every borrowed token: for whoever simulates the
+    /// way of messages, since what is sent under a token arrives before it is given back.
     #[cfg(test)]
-    pub sent: SegQueue<ShardId>,
+    pub sent: SegQueue<Option<ShardId>>,
 }
 
 /// A shard's token, held.
@@ -80,17 +81,20 @@ impl Shards {
 
     /// The token of `shard` if its owner sleeps: one try.
     pub fn borrow(&self, shard: ShardId) -> Option<Token<'_>> {
-        match self.cells[shard].token.try_lock() {
-            Ok(token) => Some(token),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+        let token = match self.cells[shard].token.try_lock() {
+            Ok(token) => token,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        #[cfg(test)]
+        self.sent.push(None);
+        Some(token)
     }
 
     /// Puts a message into the inbox of `to`, and wakes its owner if that announced that it parks.
     pub fn send(&self, to: ShardId, message: Message) {
         #[cfg(test)]
-        self.sent.push(to);
+        self.sent.push(Some(to));
         let cell = &self.cells[to];
         cell.inbox.push(message);
         // Pairs with the fence of `announce_park`: either the owner sees the message, or we see that it parks.

@@ -9,6 +9,7 @@
 
 mod model;
 mod search;
+mod tick;
 mod workload;
 mod world;
 

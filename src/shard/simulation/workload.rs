@@ -28,6 +28,8 @@ pub struct Workload {
     switches: usize,
     /// What each client is about.
     moods: Vec<Mood>,
+    /// Whether there are neither blocks nor watches.
+    is_simple: bool,
     /// How likely a barrier is.
     barriers: f64,
 }
@@ -54,6 +56,7 @@ impl Workload {
             start: 1_700_000_000_000,
             switches: usize::from((1..=2).contains(&kind)),
             left: rng.random_range(6..=12),
+            is_simple: rng.random_bool(0.2),
             moods: vec![Mood::Free; clients],
             barriers: if rng.random_bool(0.5) { 0.15 } else { 0.0 },
         }
@@ -81,6 +84,7 @@ impl Workload {
         self.left -= 1;
         let mood = self.moods[client];
         let deed = match rng.random_range(0..100) {
+            _ if self.is_simple => Deed::Single(self.action(rng, keys, now)),
             0..15 => Deed::Watch(several(rng, keys)),
             15..50 if mood == Mood::Watching => self.block(rng, keys, now),
             15..30 => self.block(rng, keys, now),

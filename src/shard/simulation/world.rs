@@ -14,75 +14,61 @@ use super::model::{Action, Key, Keys, Stored};
 use super::search::{Deed, Operation};
 use super::workload::Workload;
 use crate::base::slot::ShardId;
-use crate::command::args::OwnedArgs;
-use crate::command::session::{Caller, Watch};
-use crate::command::table::{Resolved, resolve};
-use crate::command::{Command, effect::Effects};
+use crate::command::effect::Effects;
+use crate::command::session::Watch;
 use crate::config::Config;
-use crate::resp::reply::Protocol;
 use crate::shard::Env;
 use crate::shard::cell::{Shards, Token};
 use crate::shard::home::Home;
-use crate::shard::message::{Message, Ticket};
+use crate::shard::message::Message;
 use crate::shard::owner::Shard;
-use crate::shard::route::{Target, target};
-use crate::shard::transaction::Request;
 use crate::state::Server;
 
 /// Steps after which a history that has not ended never will.
 const STEPS_MAX: u64 = 20_000;
 
 /// One shard's loop.
-struct Executor<'a> {
-    home: Home,
+pub(super) struct Executor<'a> {
+    pub(super) home: Home,
     /// Held while it runs, given up while it sleeps.
-    token: Option<Token<'a>>,
+    pub(super) token: Option<Token<'a>>,
     /// Wall clock of its turn.
-    now: i64,
+    pub(super) now: i64,
     /// What it sends in this step and has not arrived yet, with the receivers. It takes no step before all has.
     sending: VecDeque<(ShardId, Message)>,
     /// Whether anything happened since its last turn ended.
-    is_dirty: bool,
+    pub(super) is_dirty: bool,
     /// Whether replies leave when all is sent.
     is_leaving: bool,
 }
 
 /// One connection.
 #[derive(Default)]
-struct Client {
-    home: ShardId,
+pub(super) struct Client {
+    pub(super) home: ShardId,
     /// Operations sent and not taken up, oldest first.
-    unparsed: VecDeque<usize>,
+    pub(super) unparsed: VecDeque<usize>,
     /// Operations without a reply on its way back, oldest first.
     unanswered: VecDeque<usize>,
     /// Replies that shards owe, and those of them for transactions.
-    waiting: usize,
-    spanning: usize,
+    pub(super) waiting: usize,
+    pub(super) spanning: usize,
     /// Plain commands of this tick that have not run.
-    unexecuted: usize,
-    watches: Vec<Watch>,
-}
-
-/// A plain command of a tick.
-struct Plain {
-    operation: usize,
-    row: &'static Command,
-    words: Vec<Vec<u8>>,
-    caller: Caller,
-    target: ShardId,
+    pub(super) unexecuted: usize,
+    pub(super) watches: Vec<Watch>,
 }
 
 /// Everything.
 pub struct World<'a> {
-    keys: &'a Keys,
-    shards: &'a Arc<Shards>,
-    server: &'a Server,
-    config: &'a Config,
+    pub(super) keys: &'a Keys,
+    pub(super) shards: &'a Arc<Shards>,
+    pub(super) server: &'a Server,
+    pub(super) config: &'a Config,
     workload: Workload,
-    executors: Vec<Executor<'a>>,
+    pub(super) executors: Vec<Executor<'a>>,
     inboxes: Vec<VecDeque<Message>>,
-    clients: Vec<Client>,
-    rng: SmallRng,
+    pub(super) clients: Vec<Client>,
+    pub(super) rng: SmallRng,
     /// Every wall clock there was, the newest last.
     clocks: Vec<i64>,
     time: u64,
@@ -217,7 +203,7 @@ impl<'a> World<'a> {
     fn send(&mut self) {
         let client = self.rng.random_range(0..self.clients.len());
         let is_settled = self.clients[client].unanswered.is_empty();
-        if !(is_settled || self.workload.pipelines && self.rng.random_bool(0.5)) {
+        if !(is_settled || self.workload.pipelines && self.rng.random_bool(0.7)) {
             return;
         }
         let now = self.clock();
@@ -255,7 +241,7 @@ impl<'a> World<'a> {
         let has_messages = !self.inboxes[id].is_empty();
         if self.executors[id].token.is_none() {
             if has_input || has_messages {
-                self.executors[id].token = self.shards.borrow(id);
+                self.executors[id].token = Some(self.shards.own(id));
                 self.executors[id].now = self.clock();
             }
             return Ok(());
@@ -276,9 +262,12 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Takes what was sent in this step out of the real inboxes, to arrive at once or message by message.
-    fn collect(&mut self, id: ShardId, at_once: bool) {
-        while let Some(to) = self.shards.sent.pop() {
+    /// Takes what was sent in this step out of the real inboxes, to arrive message by message; or at once if it was sent
+    /// under a borrowed token, which was given back after that.
+    pub(super) fn collect(&mut self, id: ShardId) {
+        let sent: Vec<Option<ShardId>> = std::iter::from_fn(|| self.shards.sent.pop()).collect();
+        let at_once = sent.contains(&None) || self.rng.random_bool(0.5);
+        for to in sent.into_iter().flatten() {
             let Some(message) = self.shards.receive(to) else { return };
             if at_once {
                 self.inboxes[to].push_back(message);
@@ -296,8 +285,7 @@ impl<'a> World<'a> {
         let Some(own) = executor.token.as_mut() else { return Ok(()) };
         executor.is_dirty = true;
         executor.home.handle(own, env, message);
-        let at_once = self.rng.random_bool(0.5);
-        self.collect(id, at_once);
+        self.collect(id);
         self.take_answers(id)
     }
 
@@ -310,8 +298,7 @@ impl<'a> World<'a> {
         executor.is_dirty = false;
         executor.is_leaving = true;
         executor.now = self.clocks.last().copied().unwrap_or_default();
-        let at_once = self.rng.random_bool(0.5);
-        self.collect(id, at_once);
+        self.collect(id);
         Ok(())
     }
 
@@ -357,7 +344,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn take_answers(&mut self, id: ShardId) -> Result<(), String> {
+    pub(super) fn take_answers(&mut self, id: ShardId) -> Result<(), String> {
         while let Some(answers) = self.executors[id].home.answers.pop_front() {
             let mut start = 0;
             for (ticket, length) in answers.items {
@@ -379,7 +366,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    fn answer(&mut self, operation: usize, reply: &[u8]) -> Result<(), String> {
+    pub(super) fn answer(&mut self, operation: usize, reply: &[u8]) -> Result<(), String> {
         let last_clock = self.clock();
         let operation = &mut self.history[operation];
         if operation.reply.is_some() {
@@ -396,188 +383,12 @@ impl<'a> World<'a> {
         let oldest = clocks[0];
         *clocks = self.clocks.iter().copied().filter(|&clock| clock >= oldest).collect();
     }
-
-    /// Takes up what clients of an executor have sent, as far as the order on each connection allows.
-    fn tick(&mut self, id: ShardId) -> Result<(), String> {
-        self.executors[id].is_dirty = true;
-        let mut plain = Vec::new();
-        for client in 0..self.clients.len() {
-            if self.clients[client].home != id || self.rng.random_bool(0.3) {
-                continue;
-            }
-            while let Some(&operation) = self.clients[client].unparsed.front() {
-                if !self.take_up(id, client, operation, &mut plain)? {
-                    break;
-                }
-                self.clients[client].unparsed.pop_front();
-            }
-        }
-        self.run_plain(id, &plain)?;
-        // Before a borrowed token is given back, what was sent under it has arrived.
-        let borrows = self.executors.iter().any(|executor| executor.token.is_none());
-        let at_once = borrows || self.rng.random_bool(0.5);
-        self.collect(id, at_once);
-        Ok(())
-    }
-
-    /// Begins one operation; false when it must wait for earlier ones of its client.
-    fn take_up(
-        &mut self,
-        id: ShardId,
-        client: usize,
-        operation: usize,
-        plain: &mut Vec<Plain>,
-    ) -> Result<bool, String> {
-        let state = &self.clients[client];
-        let is_settled = state.waiting == 0 && state.unexecuted == 0;
-        let only_spanning = state.unexecuted == 0 && state.waiting == state.spanning;
-        let deed = self.history[operation].deed.clone();
-        let now = self.executors[id].now;
-        match deed {
-            Deed::Block(actions) if is_settled => {
-                let request = |action: &Action| request(&action.words(self.keys), action.database(self.keys));
-                let requests = actions.iter().map(request).collect();
-                let watches = std::mem::take(&mut self.clients[client].watches);
-                self.start(id, client, operation, requests, Some(&watches))?;
-            }
-            Deed::Unwatch if is_settled => {
-                for watch in std::mem::take(&mut self.clients[client].watches) {
-                    let names = vec![(watch.database, watch.key)];
-                    self.shards.send(watch.shard, Message::Unwatch(names));
-                }
-                self.history[operation].clocks = vec![now];
-                self.answer(operation, b"+OK\r\n")?;
-            }
-            Deed::Watch(watched) if only_spanning => {
-                let names = watched.iter().map(|&key| self.keys.names[key].clone());
-                let words: Vec<_> = std::iter::once(b"WATCH".to_vec()).chain(names).collect();
-                let database = self.keys.databases[watched[0]];
-                self.start(id, client, operation, vec![request(&words, database)], None)?;
-            }
-            Deed::Switch(on) if only_spanning => {
-                let word = if on { b"ON".to_vec() } else { b"OFF".to_vec() };
-                let words = [b"DEBUG".to_vec(), b"EFFECTS-SWITCH".to_vec(), word];
-                self.start(id, client, operation, vec![request(&words, 0)], None)?;
-            }
-            Deed::Single(action) => {
-                let words = action.words(self.keys);
-                let database = action.database(self.keys);
-                let row = row(&words);
-                match target(&self.server.slots, id, row, &slices(&words)) {
-                    Target::Shard(target) if state.spanning == 0 => {
-                        self.history[operation].clocks = vec![now];
-                        self.history[operation].is_plain = true;
-                        self.clients[client].unexecuted += 1;
-                        plain.push(Plain { operation, row, words, caller: caller(database), target });
-                    }
-                    Target::Spanning if only_spanning => {
-                        self.start(id, client, operation, vec![request(&words, database)], None)?;
-                    }
-                    _ => return Ok(false),
-                }
-            }
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    /// Starts a transaction.
-    fn start(
-        &mut self,
-        id: ShardId,
-        client: usize,
-        operation: usize,
-        requests: Vec<Request>,
-        watches: Option<&[Watch]>,
-    ) -> Result<(), String> {
-        let executor = &mut self.executors[id];
-        let env = executor.env(self.config, self.server);
-        let Some(own) = executor.token.as_mut() else { return Ok(()) };
-        self.history[operation].clocks = vec![env.now];
-        let may_borrow = self.clients[client].spanning == 0;
-        self.clients[client].waiting += 1;
-        self.clients[client].spanning += 1;
-        let ticket = Ticket { connection: client as u64, sequence: operation as u64 };
-        let (is_block, watches) = (watches.is_some(), watches.unwrap_or_default());
-        executor.home.start(own, env, ticket, Protocol::Resp2, requests, is_block, watches, may_borrow);
-        self.take_answers(id)
-    }
-
-    /// Runs the plain commands of a tick: first those for shards that sleep, then the others in order.
-    fn run_plain(&mut self, id: ShardId, plain: &[Plain]) -> Result<(), String> {
-        let oldest = self.executors.iter().map(|executor| executor.now).min().unwrap_or_default();
-        let mut done = vec![None; plain.len()];
-        for shard in (0..self.executors.len()).filter(|&shard| shard != id) {
-            self.run_borrowed(id, shard, plain, &mut done);
-        }
-        for (command, reply) in plain.iter().zip(done) {
-            let client = self.history[command.operation].client;
-            self.clients[client].unexecuted -= 1;
-            let ticket = Ticket { connection: client as u64, sequence: command.operation as u64 };
-            let executor = &mut self.executors[id];
-            let env = executor.env(self.config, self.server);
-            let Some(own) = executor.token.as_mut() else { return Ok(()) };
-            let arguments = slices(&command.words);
-            let mut out = Vec::new();
-            if let Some(reply) = reply {
-                self.answer(command.operation, &reply)?;
-            } else if command.target != id {
-                self.clients[client].waiting += 1;
-                self.history[command.operation].clocks = vec![oldest];
-                executor.home.enqueue(command.target, ticket, command.row, command.caller, &arguments, 0);
-            } else if own.run(env, id, ticket, command.caller, command.row, &arguments, &mut out) {
-                self.answer(command.operation, &out)?;
-            } else {
-                self.clients[client].waiting += 1;
-                self.history[command.operation].clocks = vec![oldest];
-            }
-        }
-        Ok(())
-    }
-
-    fn run_borrowed(&mut self, id: ShardId, shard: ShardId, plain: &[Plain], done: &mut [Option<Vec<u8>>]) {
-        let executor = &self.executors[id];
-        let count = plain.iter().filter(|command| command.target == shard).count();
-        if count == 0 || !executor.home.may_borrow(shard, count) {
-            return;
-        }
-        let Some(mut token) = self.shards.borrow(shard).filter(|token| token.is_unlocked()) else { return };
-        let env = executor.env(self.config, self.server);
-        for (at, command) in plain.iter().enumerate().filter(|(_, command)| command.target == shard) {
-            let arguments = slices(&command.words);
-            let (ticket, caller) = (Ticket::default(), command.caller);
-            let mut out = Vec::new();
-            assert!(token.run(env, id, ticket, caller, command.row, &arguments, &mut out), "runs at once");
-            done[at] = Some(out);
-        }
-        self.shards.deliver(&mut token);
-    }
 }
 
 impl Executor<'_> {
-    fn env<'e>(&self, config: &'e Config, server: &'e Server) -> Env<'e> {
+    pub(super) fn env<'e>(&self, config: &'e Config, server: &'e Server) -> Env<'e> {
         Env { now: self.now, executor: self.home.id, config, server }
     }
-}
-
-fn slices(words: &[Vec<u8>]) -> Vec<&[u8]> {
-    words.iter().map(Vec::as_slice).collect()
-}
-
-fn row(words: &[Vec<u8>]) -> &'static Command {
-    match resolve(&slices(words)) {
-        Resolved::Row(row) => row,
-        _ => panic!("no such command: {words:?}"),
-    }
-}
-
-fn caller(database: u32) -> Caller {
-    Caller { database, ..Caller::default() }
-}
-
-fn request(words: &[Vec<u8>], database: u32) -> Request {
-    let arguments = OwnedArgs::copy(&slices(words));
-    Request::Run { row: row(words), caller: caller(database), arguments }
 }
 
 /// For messages about a history.
