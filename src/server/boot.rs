@@ -28,6 +28,11 @@ use crate::{notice, warning};
 /// glommio's registered file buffers, which nothing here uses: its least size.
 const GLOMMIO_BUFFER_BYTES: usize = 64 << 10;
 
+/// How long glommio lets a task run before it asks for its place. Its executor sleeps for ever when that time is over
+/// before it has looked at its queue for the first time (0.9), as happens on a busy machine; and nothing but the shard's
+/// own loop runs on it.
+const PREEMPT_TIMER: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Listeners of one shard.
 type Listeners = Vec<(OwnedFd, Origin)>;
 
@@ -308,7 +313,7 @@ fn run(
         let executor = LocalExecutorBuilder::new(placement)
             .name(&format!("shard-{id}"))
             .io_memory(GLOMMIO_BUFFER_BYTES)
-            .preempt_timer(Duration::from_millis(1))
+            .preempt_timer(PREEMPT_TIMER)
             .spawn(move || async move {
                 let home = Home::new(id, shards, databases, hashers, seed);
                 let ring = Ring::new(RingOptions { mode, ..RingOptions::default() })
