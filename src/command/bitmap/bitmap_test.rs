@@ -300,6 +300,8 @@ proptest! {
             let new = match overflow {
                 _ if fits => Some(wanted),
                 0 => Some(wrapped),
+                // As Redis has it: 64 bits do not hold how far the value is from the largest.
+                1 if signed && !is_increment && bits < 64 && most - wanted > i128::from(i64::MAX) => Some(most),
                 1 => Some(wanted.clamp(least, most)),
                 _ => None,
             };
