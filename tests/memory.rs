@@ -86,6 +86,22 @@ fn without_eviction_writes_are_refused() {
 }
 
 #[test]
+fn what_a_flush_drops_counts_as_free() {
+    let Some(server) = server() else { return };
+    let mut client = server.client();
+    let big = "x".repeat(100_000);
+    limit_memory(&mut client, "allkeys-lru");
+    for round in 0..5 {
+        for index in 0..60 {
+            assert_eq!(client.command(&["SET", &format!("key:{index}"), &big]), Reply::ok(), "round {round}");
+        }
+        assert_eq!(client.run("DBSIZE"), Reply::Integer(60), "round {round}");
+        assert_eq!(client.run("FLUSHALL"), Reply::ok());
+    }
+    assert_eq!(info_field(&mut client, "stats", "evicted_keys"), 0);
+}
+
+#[test]
 fn policies_for_all_keys_make_room() {
     for policy in ["allkeys-lru", "allkeys-lfu", "allkeys-random"] {
         let Some(server) = server() else { return };

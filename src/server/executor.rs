@@ -182,6 +182,8 @@ impl Executor {
         let woke = Monotonic::now();
         while self.turn(&mut own)? {}
         self.core.counters().busy_micros.add(Monotonic::now().micros_since(woke));
+        // Who sleeps cannot be asked.
+        self.core.counters().allocated_bytes.set(crate::base::memory::thread_allocated() as u64);
         if self.core.stopping && self.is_drained() {
             return Ok(Rest::Over);
         }

@@ -400,6 +400,7 @@ impl Shard {
             }
         };
         self.evicts_apart = true;
+        self.publish_lazy(env);
         if !held.may_write {
             self.record_alone(&mut held);
         } else if last && self.effects.on {
@@ -592,6 +593,11 @@ impl Shard {
         env.config.maxmemory == 0 || self.evict(env)
     }
 
+    /// Publishes what waits to be freed here: for every shard it counts as free.
+    fn publish_lazy(&self, env: Env<'_>) {
+        env.server.shards[self.id].lazy_bytes.set(self.keyspace.lazy_bytes() as u64);
+    }
+
     /// Evicts from this shard while the process is above `maxmemory`; `false` when a write must be refused. The limit
     /// is shared: a shard that has nothing to give lets the write pass as long as another can give.
     ///
@@ -599,6 +605,7 @@ impl Shard {
     /// runs under locks loses none of its keys, but others may write the evicted ones before it ends.
     fn evict(&mut self, env: Env<'_>) -> bool {
         env.publish_memory();
+        self.publish_lazy(env);
         let excess = env.server.memory_excess(env.config.maxmemory);
         if excess == 0 {
             return true;
