@@ -143,6 +143,7 @@ impl Core {
                 std::thread::sleep(Duration::from_micros(micros));
                 reply.ok();
             }
+            Ask::Monitor => reply.error("ERR MONITOR isn't allowed for DENY BLOCKING client"),
             _ => reply.error("ERR Command not allowed inside a transaction"),
         }
     }
