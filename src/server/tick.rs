@@ -347,14 +347,14 @@ impl Core {
             Admission::Paused => return Step::Paused,
             Admission::Queued => {
                 connection.reply_buffer().extend_from_slice(b"+QUEUED\r\n");
-                return self.taken(id, None);
+                return self.taken(id);
             }
             Admission::Refused(error) => {
                 if let Resolved::Row(row) = resolved {
                     self.server.commands.of(self.id, row.index).reject();
                 }
                 self.reply_error(id, &error);
-                return self.taken(id, None);
+                return self.taken(id);
             }
             Admission::HangUp => {
                 self.break_connection(id);
@@ -372,7 +372,7 @@ impl Core {
             Target::Shard(shard) if matches!(row.run, Run::Keyspace(_)) => Step::Plain(row, shard),
             Target::Spanning => {
                 self.start_spanning(own, id, row, arguments);
-                self.taken(id, Some(row))
+                self.taken(id)
             }
             _ => {
                 self.run_home(own, id, row, arguments);
@@ -382,8 +382,7 @@ impl Core {
     }
 
     /// Counts a command and moves CLIENT REPLY SKIP on.
-    fn taken(&mut self, id: SocketId, row: Option<&'static Command>) -> Step {
-        let _ = row;
+    fn taken(&mut self, id: SocketId) -> Step {
         self.counters().commands_processed.add(1);
         if let Some(connection) = self.connection(id) {
             after_command(connection);
@@ -432,7 +431,7 @@ impl Core {
     fn run_home(&mut self, own: &mut Shard, id: SocketId, row: &'static Command, arguments: &[&[u8]]) {
         let Run::Home(handler) = row.run else {
             self.reply_error(id, b"ERR unknown command");
-            self.taken(id, None);
+            self.taken(id);
             return;
         };
         if row.group == Group::Server {
@@ -479,7 +478,7 @@ impl Core {
         if self.is_monitored() {
             self.feed_monitors(id, row, arguments);
         }
-        self.taken(id, Some(row));
+        self.taken(id);
     }
 
     /// Counts the reply of a home command if it is an error; says whether it is.

@@ -243,7 +243,7 @@ impl Home {
             held(&mut tokens, own, shard).begin_directly(id, home, parts, may_write, now);
         }
         for (shard, part) in transaction.parts(home) {
-            let outcome = held(&mut tokens, own, shard).work_directly(env, id, part.work, part.last);
+            let outcome = held(&mut tokens, own, shard).work(env, id, part.work, part.last);
             transaction.absorb(shard, outcome);
         }
         let mut next = transaction.advance();
@@ -253,7 +253,7 @@ impl Home {
                 Next::Gather(gathering) => self.gather(env, own, &mut transaction, gathering),
                 Next::Round(works, last) => {
                     for (shard, work) in works {
-                        let outcome = held(&mut tokens, own, shard).work_directly(env, id, work, last);
+                        let outcome = held(&mut tokens, own, shard).work(env, id, work, last);
                         transaction.absorb(shard, outcome);
                     }
                     transaction.advance()

@@ -231,12 +231,6 @@ impl Shard {
         self.unlock(env, id);
     }
 
-    /// Runs one round of a transaction whose home shard holds the tokens of all its shards, without locks.
-    /// `admit_directly` before the first round and `finish` after the last are the borrower's.
-    pub fn work_directly(&mut self, env: Env<'_>, id: TransactionId, work: Work, last: bool) -> Outcome {
-        self.work(env, id, work, last)
-    }
-
     /// Begins a transaction that runs under borrowed tokens.
     pub fn begin_directly(
         &mut self,
@@ -377,7 +371,8 @@ impl Shard {
         }
     }
 
-    fn work(&mut self, env: Env<'_>, id: TransactionId, work: Work, last: bool) -> Outcome {
+    /// Runs one round of a transaction that holds its locks here, or whose home shard holds the tokens of all its shards.
+    pub fn work(&mut self, env: Env<'_>, id: TransactionId, work: Work, last: bool) -> Outcome {
         let Some(mut held) = self.held.remove(&id) else { return Outcome::Put };
         let env = Env { now: held.now, ..env };
         self.keyspace.keeps_expired = env.is_paused();
