@@ -6,6 +6,8 @@ pub const UNANSWERED_COMMANDS_MAX: usize = 1024;
 pub const COMMANDS_PER_TICK_MAX: usize = 1024;
 /// Commands in a batch that is run on a borrowed shard.
 pub const BORROWED_BATCH_MAX: usize = 512;
+/// Keys of commands that go to the sequencer as one transaction.
+pub const GROUP_KEYS_MAX: usize = 1024;
 /// Arguments of one command before authentication.
 pub const UNAUTHENTICATED_ARGUMENTS_MAX: i64 = 10;
 /// Bytes of one argument before authentication.

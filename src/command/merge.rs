@@ -29,7 +29,7 @@ pub struct Piece<'a> {
     /// The encoded reply, in the client's protocol.
     pub reply: &'a [u8],
     /// Places of its keys, in the order of the elements; only [`Merge::Weave`] needs them.
-    pub positions: &'a [usize],
+    pub positions: &'a [u32],
 }
 
 /// Folds the shards' replies into the client's. An error of any shard is the reply, the first of several.
@@ -59,7 +59,7 @@ fn weave(pieces: &[Piece<'_>], out: &mut Reply<'_>) {
     for piece in pieces {
         assert_eq!(array(piece.reply).0, piece.positions.len(), "one element per key");
         for (&position, element) in piece.positions.iter().zip(elements(piece.reply)) {
-            woven[position] = element;
+            woven[position as usize] = element;
         }
     }
     out.array(keys);
@@ -101,11 +101,11 @@ mod tests {
     use super::*;
     use crate::resp::reply::Protocol;
 
-    fn merged(kind: Merge, parts: &[(&str, &[usize])]) -> String {
+    fn merged(kind: Merge, parts: &[(&str, &[u32])]) -> String {
         merged_with(kind, parts, &mut SmallRng::seed_from_u64(1))
     }
 
-    fn merged_with(kind: Merge, parts: &[(&str, &[usize])], rng: &mut SmallRng) -> String {
+    fn merged_with(kind: Merge, parts: &[(&str, &[u32])], rng: &mut SmallRng) -> String {
         let parts: Vec<Piece<'_>> =
             parts.iter().map(|&(reply, positions)| Piece { reply: reply.as_bytes(), positions }).collect();
         let mut out = Vec::new();
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn the_first_error_wins() {
         for kind in [Merge::AllOk, Merge::Sum, Merge::Weave, Merge::Concatenate, Merge::Draw, Merge::Watch] {
-            let parts: [(&str, &[usize]); 3] = [(":1\r\n", &[]), ("-ERR a\r\n", &[]), ("-ERR b\r\n", &[])];
+            let parts: [(&str, &[u32]); 3] = [(":1\r\n", &[]), ("-ERR a\r\n", &[]), ("-ERR b\r\n", &[])];
             assert_eq!(merged(kind, &parts), "-ERR a\r\n");
         }
     }
@@ -126,14 +126,14 @@ mod tests {
         assert_eq!(merged(Merge::AllOk, &[("+OK\r\n", &[]), ("+OK\r\n", &[])]), "+OK\r\n");
         assert_eq!(merged(Merge::Watch, &[("*0\r\n", &[]), ("*0\r\n", &[])]), "+OK\r\n");
         assert_eq!(merged(Merge::Sum, &[(":2\r\n", &[]), (":0\r\n", &[]), (":40\r\n", &[])]), ":42\r\n");
-        let parts: [(&str, &[usize]); 3] =
+        let parts: [(&str, &[u32]); 3] =
             [("*1\r\n$1\r\na\r\n", &[]), ("*0\r\n", &[]), ("*2\r\n$1\r\nb\r\n$1\r\nc\r\n", &[])];
         assert_eq!(merged(Merge::Concatenate, &parts), "*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n");
     }
 
     #[test]
     fn keys_are_woven_back() {
-        let parts: [(&str, &[usize]); 2] =
+        let parts: [(&str, &[u32]); 2] =
             [("*2\r\n$1\r\na\r\n$-1\r\n", &[0, 3]), ("*2\r\n$1\r\nb\r\n*1\r\n:1\r\n", &[1, 2])];
         assert_eq!(merged(Merge::Weave, &parts), "*4\r\n$1\r\na\r\n$1\r\nb\r\n*1\r\n:1\r\n$-1\r\n");
     }
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn keys_are_drawn_by_weight() {
         let mut rng = SmallRng::seed_from_u64(1);
-        let parts: [(&str, &[usize]); 3] = [
+        let parts: [(&str, &[u32]); 3] = [
             ("*2\r\n:100\r\n$1\r\na\r\n", &[]),
             ("*2\r\n:0\r\n$-1\r\n", &[]),
             ("*2\r\n:300\r\n$1\r\nb\r\n", &[]),

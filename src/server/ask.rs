@@ -9,13 +9,14 @@ use crate::base::clock::unix_micros;
 use crate::command::home::Ask;
 use crate::command::server::redacted;
 use crate::command::session::Session;
+use crate::command::table::{Resolved, resolve};
 use crate::command::{Command, Flags};
 use crate::net::SocketId;
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
 use crate::shard::message::{Message, Question, ServerMessage, Ticket};
 use crate::shard::owner::Shard;
-use crate::shard::transaction::Request;
+use crate::shard::plan::Request;
 
 /// How the answers of all shards become a reply.
 #[derive(Clone, Copy, Debug)]
@@ -332,16 +333,14 @@ impl Core {
     /// Runs `DEBUG EFFECTS-SWITCH` on every shard under a barrier; nobody waits for its reply.
     fn switch_effects(&mut self, own: &mut Shard, on: bool) {
         let word: &[u8] = if on { b"ON" } else { b"OFF" };
-        let request = Self::whole_request(&[b"DEBUG", b"EFFECTS-SWITCH", word]);
-        self.begin(own, Ticket { connection: u64::MAX, sequence: 0 }, request, false, &[], true);
+        self.begin_whole(own, 0, &[b"DEBUG", b"EFFECTS-SWITCH", word]);
     }
 
-    fn whole_request(arguments: &[&[u8]]) -> Vec<Request> {
-        let crate::command::table::Resolved::Row(row) = crate::command::table::resolve(arguments) else {
-            return Vec::new();
-        };
-        let arguments = crate::command::args::OwnedArgs::copy(arguments);
-        vec![Request::Run { row, caller: Default::default(), arguments }]
+    /// Runs a barrier of this server's own.
+    fn begin_whole(&mut self, own: &mut Shard, sequence: u64, arguments: &[&[u8]]) {
+        let Resolved::Row(row) = resolve(arguments) else { return };
+        let requests = vec![Request::Run { row, caller: Default::default(), arguments }];
+        self.begin(own, Ticket { connection: u64::MAX, sequence }, requests, false, &[], true);
     }
 
     /// DEBUG EFFECTS-SYNC: a reading barrier, then a question to shard zero that follows all effects.
@@ -354,8 +353,7 @@ impl Core {
         let shards = std::sync::Arc::clone(&self.shards);
         shards.deliver(own);
         self.syncing.push(ticket);
-        let request = Self::whole_request(&[b"DBSIZE"]);
-        self.begin(own, Ticket { connection: u64::MAX, sequence: 1 }, request, false, &[], true);
+        self.begin_whole(own, 1, &[b"DBSIZE"]);
     }
 
     /// The barrier of [`Core::sync_effects`] has passed.

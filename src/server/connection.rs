@@ -60,7 +60,7 @@ pub struct Connection {
     pub is_dirty: bool,
     /// Whether it is in the list of connections with input to parse again.
     pub is_ready: bool,
-    /// Whether bytes that came in this turn wait to be parsed where the ring put them.
+    /// Whether bytes of it are being parsed in this turn, or wait where the ring put them.
     pub has_input: bool,
     /// Whether receiving is paused because too much waits.
     pub is_paused: bool,

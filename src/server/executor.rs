@@ -279,6 +279,7 @@ impl Executor {
         for id in std::mem::take(&mut self.core.ready) {
             if let Some(connection) = self.core.connection(id) {
                 connection.is_ready = false;
+                connection.has_input = true;
                 let (bytes, start) = (std::mem::take(&mut connection.input), connection.input_start);
                 connection.input_start = 0;
                 inputs.push(Input::kept(id, bytes, start));
@@ -581,7 +582,7 @@ impl Core {
         }
         let Some(connection) = self.connection(id) else { return };
         connection.answer(ticket.sequence, reply);
-        if connection.unparsed() > 0 {
+        if connection.unparsed() > 0 || connection.has_input {
             self.make_ready(id);
         }
         self.mark_dirty(id);

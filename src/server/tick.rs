@@ -10,7 +10,6 @@ use super::executor::Core;
 use crate::base::clock::Monotonic;
 use crate::base::limits::{COMMANDS_PER_TICK_MAX, PREFETCH_DISTANCE, UNANSWERED_COMMANDS_MAX};
 use crate::base::slot::ShardId;
-use crate::command::args::OwnedArgs;
 use crate::command::gate::{Admission, Node, admit};
 use crate::command::home::{HomeContext, Then};
 use crate::command::session::{Caller, ReplyMode};
@@ -22,8 +21,8 @@ use crate::resp::Reply;
 use crate::resp::request::{Limits, Parsed};
 use crate::shard::message::Ticket;
 use crate::shard::owner::Shard;
+use crate::shard::plan::Request;
 use crate::shard::route::{Target, target};
-use crate::shard::transaction::Request;
 
 /// Bytes to parse, taken from their connection for a tick.
 pub(super) struct Input {
@@ -136,6 +135,9 @@ impl Core {
         for input in inputs.iter() {
             used.push(self.parse(own, input, ring, &mut arguments, &mut plain));
         }
+        let (config, server) = (self.config.clone(), self.server.clone());
+        self.home.submit_group(own, self.env(&config, &server));
+        self.deliver_answers();
         self.run_plain(own, &arguments, &plain);
         for (input, used) in inputs.iter_mut().zip(used) {
             input.used = used;
@@ -505,13 +507,14 @@ impl Core {
             connection.before_exec = Some(Box::new(connection.session.changeable()));
         }
         let mut requests = Vec::with_capacity(queue.commands.len());
-        for command in queue.commands {
-            let arguments = command.arguments.slices();
+        let slices: Vec<Vec<&[u8]>> =
+            queue.commands.iter().map(|command| command.arguments.slices()).collect();
+        for (command, arguments) in queue.commands.iter().zip(&slices) {
             self.counters().commands_processed.add(1);
             if self.is_monitored() {
-                self.feed_monitors_for(&connection.session, command.row, &arguments);
+                self.feed_monitors_for(&connection.session, command.row, arguments);
             }
-            let home_target = target(&self.server.slots, self.id, command.row, &arguments) == Target::Home;
+            let home_target = target(&self.server.slots, self.id, command.row, arguments) == Target::Home;
             match command.row.run {
                 Run::Home(handler) if home_target => {
                     let mut out = Vec::new();
@@ -527,7 +530,7 @@ impl Core {
                             rng: self.home.rng(),
                             reply: Reply::new(&mut out, protocol),
                         },
-                        &arguments,
+                        arguments,
                     );
                     if let Then::Ask(ask) = then {
                         self.ask_inside_exec(&connection, ask, &mut out);
@@ -535,12 +538,12 @@ impl Core {
                     let nanos = Monotonic::now().nanos_since(started);
                     let failed = self.count_error(&out);
                     self.server.commands.of(self.id, command.row.index).count(nanos, !failed);
-                    self.note_home_slow(&connection.session, command.row, nanos / 1000, &arguments);
+                    self.note_home_slow(&connection.session, command.row, nanos / 1000, arguments);
                     requests.push(Request::Ready(out));
                 }
                 _ => {
                     let caller = connection.session.caller;
-                    requests.push(Request::Run { row: command.row, caller, arguments: command.arguments });
+                    requests.push(Request::Run { row: command.row, caller, arguments });
                 }
             }
         }
@@ -558,7 +561,7 @@ impl Core {
         let caller = connection.session.caller;
         let may_borrow = connection.spanning == 0;
         let ticket = connection.wait(true);
-        let requests = vec![Request::Run { row, caller, arguments: OwnedArgs::copy(arguments) }];
+        let requests = vec![Request::Run { row, caller, arguments }];
         self.begin(own, ticket, requests, false, &[], may_borrow);
     }
 
@@ -567,7 +570,7 @@ impl Core {
         &mut self,
         own: &mut Shard,
         ticket: Ticket,
-        requests: Vec<Request>,
+        requests: Vec<Request<'_>>,
         is_block: bool,
         watches: &[crate::command::session::Watch],
         may_borrow: bool,

@@ -91,6 +91,11 @@ impl Shards {
         Some(token)
     }
 
+    /// Whether the token of `shard` is free in this moment.
+    pub fn is_asleep(&self, shard: ShardId) -> bool {
+        !matches!(self.cells[shard].token.try_lock(), Err(TryLockError::WouldBlock))
+    }
+
     /// Puts a message into the inbox of `to`, and wakes its owner if that announced that it parks.
     pub fn send(&self, to: ShardId, message: Message) {
         #[cfg(test)]

@@ -16,9 +16,10 @@ use super::message::{
     Answers, Batch, Message, Moved, Outcome, Part, ServerMessage, Ticket, TransactionId, Work,
 };
 use super::owner::{Shard, Slow};
+use super::plan::{Extent, Planner, Request, extent};
 use super::stream::Stream;
-use super::transaction::{Gathering, Next, Request, Transaction};
-use crate::base::limits::BORROWED_BATCH_MAX;
+use super::transaction::{Gathering, Next, Transaction};
+use crate::base::limits::{BORROWED_BATCH_MAX, GROUP_KEYS_MAX};
 use crate::base::slot::ShardId;
 use crate::command::context::{self, Context};
 use crate::command::effect::{Effects, Propagation};
@@ -68,6 +69,8 @@ pub struct Home {
     hashers: RandomState,
     peers: Vec<Peer>,
     transactions: AHashMap<TransactionId, Transaction>,
+    /// What this tick submits together.
+    group: Option<Planner>,
     /// Transactions at shard zero that it may not have numbered yet.
     unnumbered: usize,
     next_transaction: u64,
@@ -90,6 +93,7 @@ impl Home {
             stream_bytes: Vec::new(),
             peers: (0..count).map(|_| Peer::default()).collect(),
             transactions: AHashMap::new(),
+            group: None,
             unnumbered: 0,
             next_transaction: 0,
             stream: Stream::new(count),
@@ -143,47 +147,77 @@ impl Home {
 
     /// Whether anything is under way that an answer must come for.
     pub fn is_idle(&self) -> bool {
-        self.transactions.is_empty() && self.peers.iter().all(|peer| peer.unanswered == 0)
+        self.transactions.is_empty()
+            && self.group.is_none()
+            && self.peers.iter().all(|peer| peer.unanswered == 0)
     }
 
     /// Starts a transaction. `may_borrow` is false while the same connection has one at the sequencer, which must come
     /// first. `watches` must still hold, and end with it. Its end appears in `finished`, now or later.
+    ///
+    /// One that cannot run at once, of a single round, waits for others that this home shard starts, up to
+    /// [`Home::submit_group`].
     pub fn start(
         &mut self,
         own: &mut Shard,
         env: Env<'_>,
         ticket: Ticket,
         protocol: Protocol,
-        requests: Vec<Request>,
+        requests: Vec<Request<'_>>,
         is_block: bool,
         watches: &[Watch],
         may_borrow: bool,
     ) {
+        let slots = &env.server.slots;
+        let extent = if watches.is_empty() { extent(slots, self.id, &requests) } else { Extent::Rounds };
+        let joins = extent == Extent::Several || matches!(extent, Extent::One(_)) && !may_borrow;
+        if joins && let Some(group) = &mut self.group {
+            group.join(slots, &self.hashers, ticket, protocol, requests, is_block);
+            if group.claims_len() >= GROUP_KEYS_MAX {
+                self.submit_group(own, env);
+            }
+            return;
+        }
         self.next_transaction += 1;
         let id = (self.id as u64) << 40 | self.next_transaction;
-        let transaction = Transaction::plan(
-            &env.server.slots,
-            &self.hashers,
-            self.id,
-            id,
-            ticket,
-            env.now,
-            protocol,
-            requests,
-            is_block,
-            watches,
-        );
+        let mut plan = Planner::new(slots.shards(), self.id, id, env.now);
+        plan.join(slots, &self.hashers, ticket, protocol, requests, is_block);
+        if joins && !(may_borrow && self.are_asleep(&plan)) {
+            if !may_borrow {
+                plan.forbid_borrowing();
+            }
+            self.group = Some(plan);
+            return;
+        }
+        let transaction = plan.finish(&self.hashers, watches);
         if transaction.shards().is_empty() {
             return self.finish(transaction);
         }
         // One part alone needs the sequencer too when it must not overtake what is there.
         if !may_borrow {
+            self.submit_group(own, env);
             self.submit(own, transaction);
         } else if transaction.is_solo() {
             self.start_solo(own, env, transaction);
         } else if let Some(transaction) = self.try_directly(own, env, transaction) {
             self.submit(own, transaction);
         }
+    }
+
+    /// Submits what waited for others, as one transaction. To be called at the end of every tick.
+    pub fn submit_group(&mut self, own: &mut Shard, env: Env<'_>) {
+        let Some(plan) = self.group.take() else { return };
+        let may_borrow = plan.may_borrow();
+        let transaction = plan.finish(&self.hashers, &[]);
+        let left = if may_borrow { self.try_directly(own, env, transaction) } else { Some(transaction) };
+        if let Some(transaction) = left {
+            self.submit(own, transaction);
+        }
+    }
+
+    /// Whether all other shards of a plan seem to sleep.
+    fn are_asleep(&self, plan: &Planner) -> bool {
+        plan.shards().all(|shard| shard == self.id || self.shards.is_asleep(shard))
     }
 
     /// A transaction of one part needs no number: it runs on its shard like a command.
@@ -368,16 +402,14 @@ impl Home {
         for (shard, names) in transaction.end_watches() {
             self.shards.send(shard, Message::Unwatch(names));
         }
-        let reply = transaction.reply(&mut self.rng);
-        let watched = transaction.watched();
-        let reply =
-            if watched.is_some() && reply.first() != Some(&b'-') { b"+OK\r\n".to_vec() } else { reply };
+        let mut watched = transaction.watched();
         let is_stale = transaction.is_stale();
-        self.finished.push_back(Finished {
-            is_stale,
-            ticket: transaction.ticket,
-            reply,
-            watched: watched.unwrap_or_default(),
+        let finished = &mut self.finished;
+        transaction.replies(&mut self.rng, |ticket, reply| {
+            let watched = watched.take();
+            let is_watch = watched.is_some() && reply.first() != Some(&b'-');
+            let reply = if is_watch { b"+OK\r\n".to_vec() } else { reply };
+            finished.push_back(Finished { is_stale, ticket, reply, watched: watched.unwrap_or_default() });
         });
     }
 
@@ -402,7 +434,7 @@ impl Home {
             if let Some(entry) = entry {
                 scratch.insert(name.0 as usize, entry, transaction.now);
             }
-            versions.push(scratch.watch(name.0 as usize, &name.1));
+            versions.push(scratch.watch(name.0 as usize, &name.1, transaction.now));
             names.push((shard, name));
         }
         if row.flags.contains(Flags::DENYOOM) {

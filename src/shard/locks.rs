@@ -4,7 +4,8 @@
 //! enters all queues at once. Since every shard sees spanning transactions in the sequencer's order, no two requests
 //! can wait for each other. Keys are named by a 64-bit hash: two keys with one hash only wait more than they must.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use ahash::AHashMap;
 use smallvec::SmallVec;
@@ -25,9 +26,15 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claims {
     /// These keys; built by [`Claims::keys`], so that each stands once.
-    Keys(Box<[(u64, Mode)]>),
+    Keys(Vec<(u64, Mode)>),
     /// Every key, present or not.
     Whole(Mode),
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        Self::Keys(Vec::new())
+    }
 }
 
 impl Claims {
@@ -37,7 +44,7 @@ impl Claims {
         // Of equal hashes the exclusive claim stands last: keep the last one.
         keys.reverse();
         keys.dedup_by_key(|&mut (hash, _)| hash);
-        Self::Keys(keys.into_boxed_slice())
+        Self::Keys(keys)
     }
 
     fn is_write(&self) -> bool {
@@ -85,6 +92,24 @@ impl KeyQueue {
     }
 }
 
+/// Keys are named by their hash already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.0 = self.0.rotate_left(8) ^ u64::from(byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
 #[derive(Debug)]
 struct Request {
     claims: Claims,
@@ -95,7 +120,7 @@ struct Request {
 /// The locks of one shard.
 #[derive(Debug, Default)]
 pub struct Locks {
-    keys: AHashMap<u64, KeyQueue>,
+    keys: HashMap<u64, KeyQueue, BuildHasherDefault<Hashed>>,
     requests: AHashMap<RequestId, Request>,
     /// Requests behind a barrier that is not admitted yet, that barrier first.
     backlog: VecDeque<RequestId>,
@@ -149,14 +174,13 @@ impl Locks {
     /// Enters a request; true when it is granted at once. An `id` may not be in use.
     pub fn request(&mut self, id: RequestId, claims: Claims) -> bool {
         let admitted = self.backlog.is_empty() && self.admissible(&claims);
-        let earlier = self.requests.insert(id, Request { claims, missing: 0 });
+        let missing = if admitted { self.enter(id, &claims) } else { 0 };
+        let earlier = self.requests.insert(id, Request { claims, missing });
         assert!(earlier.is_none(), "request {id} is entered once");
-        if admitted {
-            self.admit(id)
-        } else {
+        if !admitted {
             self.backlog.push_back(id);
-            false
         }
+        admitted && missing == 0
     }
 
     /// Ends a granted request; appends to `granted` those that hold all they claim now.
@@ -183,12 +207,18 @@ impl Locks {
             }
         }
         while let Some(&next) = self.backlog.front() {
-            if !self.requests.get(&next).is_some_and(|request| self.admissible(&request.claims)) {
-                break;
+            let Some(mut request) = self.requests.remove(&next) else { break };
+            let admissible = self.admissible(&request.claims);
+            if admissible {
+                self.backlog.pop_front();
+                request.missing = self.enter(next, &request.claims);
+                if request.missing == 0 {
+                    granted.push(next);
+                }
             }
-            self.backlog.pop_front();
-            if self.admit(next) {
-                granted.push(next);
+            self.requests.insert(next, request);
+            if !admissible {
+                break;
             }
         }
     }
@@ -214,18 +244,15 @@ impl Locks {
         }
     }
 
-    /// Enters the queues of its keys; true when all are granted.
-    fn admit(&mut self, id: RequestId) -> bool {
-        let Some(mut request) = self.requests.remove(&id) else { return false };
-        *self.holders(&request.claims) += 1;
-        if let Claims::Keys(keys) = &request.claims {
-            for &(hash, mode) in keys {
-                request.missing += usize::from(!self.keys.entry(hash).or_default().push(id, mode));
-            }
+    /// Enters the queues of the keys it claims; returns how many of them are not granted yet.
+    fn enter(&mut self, id: RequestId, claims: &Claims) -> usize {
+        *self.holders(claims) += 1;
+        let Claims::Keys(keys) = claims else { return 0 };
+        let mut missing = 0;
+        for &(hash, mode) in keys {
+            missing += usize::from(!self.keys.entry(hash).or_default().push(id, mode));
         }
-        let granted = request.missing == 0;
-        self.requests.insert(id, request);
-        granted
+        missing
     }
 }
 
@@ -251,7 +278,7 @@ mod tests {
     #[test]
     fn the_strongest_mode_of_a_key_counts() {
         let claims = Claims::keys(vec![(1, Mode::Exclusive), (1, Mode::Shared), (2, Mode::Shared)]);
-        assert_eq!(claims, Claims::Keys(Box::new([(2, Mode::Shared), (1, Mode::Exclusive)])));
+        assert_eq!(claims, Claims::Keys(vec![(2, Mode::Shared), (1, Mode::Exclusive)]));
     }
 
     #[test]

@@ -45,10 +45,8 @@ pub struct BatchCommand {
 pub struct Batch {
     /// The commands in order.
     pub commands: Vec<BatchCommand>,
-    /// Where each argument ends.
-    pub ends: Vec<u32>,
-    /// All arguments, one after another.
-    pub bytes: Vec<u8>,
+    /// All arguments, one command after another.
+    pub arguments: OwnedArgs,
 }
 
 impl Batch {
@@ -62,25 +60,12 @@ impl Batch {
         hash: u64,
     ) {
         self.commands.push(BatchCommand { ticket, row, caller, arguments: arguments.len() as u32, hash });
-        for argument in arguments {
-            self.bytes.extend_from_slice(argument);
-            self.ends.push(self.bytes.len() as u32);
-        }
+        arguments.iter().for_each(|argument| self.arguments.push(argument));
     }
 
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.commands.is_empty()
-    }
-
-    /// Every argument of every command, in order.
-    pub fn arguments(&self) -> impl Iterator<Item = &[u8]> {
-        let mut start = 0;
-        self.ends.iter().map(move |&end| {
-            let argument = &self.bytes[start..end as usize];
-            start = end as usize;
-            argument
-        })
     }
 }
 
@@ -94,7 +79,7 @@ pub struct Answers {
 }
 
 /// A command that one part of a transaction runs.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct PartCommand {
     /// Which command of the transaction it belongs to.
     pub order: u32,
@@ -104,7 +89,16 @@ pub struct PartCommand {
     pub caller: Caller,
     /// Whose name the slow log shows.
     pub ticket: Ticket,
-    /// Its arguments: those of the keys of this shard.
+    /// Number of arguments: those of the keys of this shard.
+    pub arguments: u32,
+}
+
+/// What one part of a transaction runs, with the bytes of all arguments in one piece.
+#[derive(Debug, Default)]
+pub struct PartCommands {
+    /// The commands in order.
+    pub commands: Vec<PartCommand>,
+    /// All arguments, one command after another.
     pub arguments: OwnedArgs,
 }
 
@@ -130,7 +124,7 @@ pub enum Work {
         /// Watched keys with their versions.
         checks: Vec<(Name, u64)>,
         /// The commands.
-        commands: Vec<PartCommand>,
+        list: PartCommands,
     },
     /// Takes these entries out, for the home shard to work on.
     Take {
@@ -153,15 +147,20 @@ pub enum Work {
 impl Work {
     /// No work: the part only holds its locks.
     pub fn nothing() -> Self {
-        Self::Run { checks: Vec::new(), commands: Vec::new() }
+        Self::Run { checks: Vec::new(), list: PartCommands::default() }
     }
 }
 
 /// What came of a round of a part.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Replies of the commands, in their order.
-    Replies(Vec<(u32, Vec<u8>)>),
+    /// Replies of the commands, one after another.
+    Replies {
+        /// Which command of the transaction each is of, and where it ends.
+        ends: Vec<(u32, u32)>,
+        /// All of them.
+        bytes: Vec<u8>,
+    },
     /// A watched key has changed; nothing was run.
     Stale,
     /// The entries that were taken.

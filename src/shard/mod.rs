@@ -9,6 +9,7 @@ pub mod home;
 pub mod locks;
 pub mod message;
 pub mod owner;
+pub mod plan;
 pub mod route;
 #[cfg(test)]
 mod simulation;

@@ -7,7 +7,8 @@ use rand::rngs::SmallRng;
 use super::Env;
 use super::locks::{Claims, Locks, RequestId};
 use super::message::{
-    Answers, Batch, Message, Moved, Name, Outcome, Part, PartCommand, Ticket, TransactionId, Work,
+    Answers, Batch, Message, Moved, Name, Outcome, Part, PartCommand, PartCommands, Ticket, TransactionId,
+    Work,
 };
 use super::route::claims_of;
 use super::stream::{Place, Record};
@@ -175,7 +176,7 @@ impl Shard {
 
     /// Runs a batch of another home shard; replies go to it as one message.
     pub fn run_batch(&mut self, env: Env<'_>, home: ShardId, batch: &Batch) {
-        let slices: Vec<&[u8]> = batch.arguments().collect();
+        let slices = batch.arguments.slices();
         let mut rest = slices.as_slice();
         let mut answers = Answers {
             items: Vec::with_capacity(batch.commands.len()),
@@ -206,11 +207,12 @@ impl Shard {
     }
 
     /// Admits a part of a transaction: runs its first round now, or when its locks are granted.
-    pub fn admit(&mut self, env: Env<'_>, part: Part) {
+    pub fn admit(&mut self, env: Env<'_>, mut part: Part) {
         let id = part.id;
-        if part.solo && self.locks.is_free(&part.claims) {
+        let claims = std::mem::take(&mut part.claims);
+        if part.solo && self.locks.is_free(&claims) {
             self.start(env, part, false);
-        } else if self.locks.request(id, part.claims.clone()) {
+        } else if self.locks.request(id, claims) {
             self.start(env, part, true);
         } else {
             self.waiting.insert(id, Waiting::Part(part));
@@ -375,10 +377,9 @@ impl Shard {
     pub fn work(&mut self, env: Env<'_>, id: TransactionId, work: Work, last: bool) -> Outcome {
         let Some(mut held) = self.held.remove(&id) else { return Outcome::Put };
         let env = Env { now: held.now, ..env };
-        self.keyspace.keeps_expired = env.is_paused();
         self.evicts_apart = held.is_locked;
         let outcome = match work {
-            Work::Run { checks, commands } => self.run_part(env, &mut held, &checks, commands),
+            Work::Run { checks, list } => self.run_part(env, &mut held, &checks, &list),
             Work::Take { order, names } => {
                 let take = |name| self.take(env, order, name, &mut held);
                 Outcome::Taken(names.into_iter().map(take).collect())
@@ -424,30 +425,29 @@ impl Shard {
         env: Env<'_>,
         held: &mut Held,
         checks: &[(Name, u64)],
-        commands: Vec<PartCommand>,
+        list: &PartCommands,
     ) -> Outcome {
         for ((database, key), version) in checks {
-            // A watched key whose time came since WATCH has changed, even if nobody looked at it yet.
-            self.expire_if_due(env, 0, *database, key, held);
-            if self.keyspace.watched_version(*database as usize, key) != Some(*version) {
+            if !self.keyspace.is_unchanged(*database as usize, key, *version, env.now) {
                 return Outcome::Stale;
             }
         }
-        let mut replies = Vec::with_capacity(commands.len());
+        let mut ends = Vec::with_capacity(list.commands.len());
+        let mut bytes = Vec::with_capacity(64 * list.arguments.len());
+        let slices = list.arguments.slices();
+        let mut rest = slices.as_slice();
         self.start_clock();
-        for command in commands {
-            let mut bytes = Vec::with_capacity(64 + 64 * command.arguments.len());
-            let arguments = command.arguments.slices();
-            let PartCommand { row, caller, ticket, .. } = command;
+        for &PartCommand { order, row, caller, ticket, arguments } in &list.commands {
+            let (arguments, after) = rest.split_at(arguments as usize);
+            rest = after;
             if row.flags.contains(Flags::DENYOOM) {
                 self.make_room(env);
             }
-            self.perform(env, held.home, ticket, caller, row, &arguments, &mut bytes);
-            let order = command.order;
+            self.perform(env, held.home, ticket, caller, row, arguments, &mut bytes);
             held.effects.extend(self.effects.commands.drain(..).map(|effect| ((order, true), effect)));
-            replies.push((order, bytes));
+            ends.push((order, bytes.len() as u32));
         }
-        Outcome::Replies(replies)
+        Outcome::Replies { ends, bytes }
     }
 
     /// Removes a key whose time has come before the command `order` sees it.
@@ -459,6 +459,7 @@ impl Shard {
     }
 
     fn take(&mut self, env: Env<'_>, order: u32, name: Name, held: &mut Held) -> Moved {
+        self.keyspace.keeps_expired = env.is_paused();
         self.expire_if_due(env, order, name.0, &name.1, held);
         let entry = self.keyspace.remove(name.0 as usize, &name.1);
         Moved { name, entry, modified: false }
@@ -492,7 +493,6 @@ impl Shard {
         arguments: &[&[u8]],
         out: &mut Vec<u8>,
     ) {
-        self.keyspace.keeps_expired = env.is_paused();
         if row.flags.contains(Flags::DENYOOM) && !self.make_room(env) {
             env.server.commands.of(self.id, row.index).reject();
             return Reply::new(out, caller.protocol).error(OUT_OF_MEMORY);
@@ -520,6 +520,8 @@ impl Shard {
         if row.single_key == 0 && arguments.len() > 2 {
             self.prefetch_keys(row, caller, arguments);
         }
+        // Who only reads shares its keys, so what has expired is hidden from it and stays for whoever was there before.
+        self.keyspace.keeps_expired = env.is_paused() || !self.locks.is_empty() && !row.is_write();
         let counters = env.server.commands.of(self.id, row.index);
         let mut context = Context {
             keyspace: &mut self.keyspace,

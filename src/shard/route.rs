@@ -46,9 +46,10 @@ fn keyed_target(slots: &SlotMap, home: ShardId, row: &Command, arguments: &[&[u8
     if spanning { Target::Spanning } else { Target::Shard(owner.unwrap_or(home)) }
 }
 
-/// How a key of `spec` is locked.
-pub fn mode_of(spec: &KeySpec) -> Mode {
-    if spec.is_read_only() { Mode::Shared } else { Mode::Exclusive }
+/// How a key of `spec` is locked: shared by a command that only reads. One that writes removes keys whose time has come, so
+/// it needs also those alone that it reads.
+pub fn mode_of(row: &Command, spec: &KeySpec) -> Mode {
+    if spec.is_read_only() && !row.is_write() { Mode::Shared } else { Mode::Exclusive }
 }
 
 /// How a command without keys locks whole shards.
@@ -63,7 +64,7 @@ pub fn claims_of(keyspace: &Keyspace, row: &Command, arguments: &[&[u8]]) -> Cla
     }
     let mut keys = Vec::new();
     for spec in row.keys {
-        spec.positions(arguments, |at| keys.push((keyspace.hash(arguments[at]), mode_of(spec))));
+        spec.positions(arguments, |at| keys.push((keyspace.hash(arguments[at]), mode_of(row, spec))));
     }
     Claims::keys(keys)
 }

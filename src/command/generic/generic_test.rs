@@ -435,8 +435,14 @@ fn flushing() {
     assert_eq!(case.run("FLUSHDB foo"), "-ERR syntax error\r\n");
     assert_eq!(case.run("FLUSHDB sync async"), "-ERR syntax error\r\n");
     assert_eq!(case.effects(), Vec::<String>::new());
-    let watched = case.keyspace.watch(0, b"key:0000");
-    let missing = case.keyspace.watch(0, b"missing");
+    let watched = {
+        let now = case.now;
+        case.keyspace.watch(0, b"key:0000", now)
+    };
+    let missing = {
+        let now = case.now;
+        case.keyspace.watch(0, b"missing", now)
+    };
     assert_eq!(case.run("FLUSHDB"), "+OK\r\n");
     assert_ne!(case.keyspace.watched_version(0, b"key:0000"), Some(watched));
     assert_eq!(case.keyspace.watched_version(0, b"missing"), Some(missing));
@@ -467,8 +473,13 @@ fn swapping_databases() {
     ] {
         assert_eq!(case.run(line), reply, "{line}");
     }
-    let versions: Vec<u64> =
-        ["a", "b", "c"].iter().map(|key| case.keyspace.watch(0, key.as_bytes())).collect();
+    let versions: Vec<u64> = ["a", "b", "c"]
+        .iter()
+        .map(|key| {
+            let now = case.now;
+            case.keyspace.watch(0, key.as_bytes(), now)
+        })
+        .collect();
     case.effects();
     assert_eq!(case.run("SWAPDB 0 1"), "+OK\r\n");
     assert_eq!(case.effects(), ["SWAPDB 0 1"]);
@@ -489,7 +500,10 @@ fn a_key_that_comes_with_its_time_over_is_no_change() {
     case.run("PEXPIRE k 1");
     case.caller.database = 0;
     case.after_ms(2);
-    let version = case.keyspace.watch(0, b"k");
+    let version = {
+        let now = case.now;
+        case.keyspace.watch(0, b"k", now)
+    };
     case.run("SWAPDB 0 1");
     assert_eq!(case.run("EXISTS k"), ":0\r\n");
     assert_eq!(case.keyspace.watched_version(0, b"k"), Some(version));

@@ -7,13 +7,12 @@ use super::search::Deed;
 use super::world::World;
 use crate::base::slot::ShardId;
 use crate::command::Command;
-use crate::command::args::OwnedArgs;
 use crate::command::session::{Caller, Watch};
 use crate::command::table::{Resolved, resolve};
 use crate::resp::reply::Protocol;
 use crate::shard::message::{Message, Ticket};
+use crate::shard::plan::Request;
 use crate::shard::route::{Target, target};
-use crate::shard::transaction::Request;
 
 /// A plain command of a tick.
 struct Plain {
@@ -44,6 +43,7 @@ impl World<'_> {
                 }
             }
         }
+        self.submit_group(id)?;
         self.run_plain(id, &plain)?;
         self.collect(id);
         Ok(())
@@ -64,10 +64,10 @@ impl World<'_> {
         let now = self.executors[id].now;
         match deed {
             Deed::Block(actions) if is_settled => {
-                let request = |action: &Action| request(&action.words(self.keys), action.database(self.keys));
-                let requests = actions.iter().map(request).collect();
+                let command = |action: &Action| (action.words(self.keys), action.database(self.keys));
+                let commands: Vec<_> = actions.iter().map(command).collect();
                 let watches = std::mem::take(&mut self.clients[client].watches);
-                self.start(id, client, operation, requests, Some(&watches))?;
+                self.start(id, client, operation, &commands, Some(&watches))?;
             }
             Deed::Unwatch if is_settled => {
                 for watch in std::mem::take(&mut self.clients[client].watches) {
@@ -81,12 +81,12 @@ impl World<'_> {
                 let names = watched.iter().map(|&key| self.keys.names[key].clone());
                 let words: Vec<_> = std::iter::once(b"WATCH".to_vec()).chain(names).collect();
                 let database = self.keys.databases[watched[0]];
-                self.start(id, client, operation, vec![request(&words, database)], None)?;
+                self.start(id, client, operation, &[(words, database)], None)?;
             }
             Deed::Switch(on) if only_spanning => {
                 let word = if on { b"ON".to_vec() } else { b"OFF".to_vec() };
                 let words = [b"DEBUG".to_vec(), b"EFFECTS-SWITCH".to_vec(), word];
-                self.start(id, client, operation, vec![request(&words, 0)], None)?;
+                self.start(id, client, operation, &[(words.to_vec(), 0)], None)?;
             }
             Deed::Single(action) => {
                 let words = action.words(self.keys);
@@ -100,7 +100,7 @@ impl World<'_> {
                         plain.push(Plain { operation, row, words, caller: caller(database), target });
                     }
                     Target::Spanning if only_spanning => {
-                        self.start(id, client, operation, vec![request(&words, database)], None)?;
+                        self.start(id, client, operation, &[(words, database)], None)?;
                     }
                     _ => return Ok(false),
                 }
@@ -116,9 +116,17 @@ impl World<'_> {
         id: ShardId,
         client: usize,
         operation: usize,
-        requests: Vec<Request>,
+        commands: &[(Vec<Vec<u8>>, u32)],
         watches: Option<&[Watch]>,
     ) -> Result<(), String> {
+        let slices: Vec<Vec<&[u8]>> = commands.iter().map(|(words, _)| slices(words)).collect();
+        let requests = std::iter::zip(&slices, commands)
+            .map(|(arguments, (words, database))| Request::Run {
+                row: row(words),
+                caller: caller(*database),
+                arguments,
+            })
+            .collect();
         let executor = &mut self.executors[id];
         let env = executor.env(self.config, self.server);
         let Some(own) = executor.token.as_mut() else { return Ok(()) };
@@ -129,6 +137,14 @@ impl World<'_> {
         let ticket = Ticket { connection: client as u64, sequence: operation as u64 };
         let (is_block, watches) = (watches.is_some(), watches.unwrap_or_default());
         executor.home.start(own, env, ticket, Protocol::Resp2, requests, is_block, watches, may_borrow);
+        self.take_answers(id)
+    }
+
+    fn submit_group(&mut self, id: ShardId) -> Result<(), String> {
+        let executor = &mut self.executors[id];
+        let env = executor.env(self.config, self.server);
+        let Some(own) = executor.token.as_mut() else { return Ok(()) };
+        executor.home.submit_group(own, env);
         self.take_answers(id)
     }
 
@@ -196,9 +212,4 @@ fn row(words: &[Vec<u8>]) -> &'static Command {
 
 fn caller(database: u32) -> Caller {
     Caller { database, ..Caller::default() }
-}
-
-fn request(words: &[Vec<u8>], database: u32) -> Request {
-    let arguments = OwnedArgs::copy(&slices(words));
-    Request::Run { row: row(words), caller: caller(database), arguments }
 }
