@@ -81,7 +81,7 @@ fn watch(context: &mut Context<'_>, arguments: &[&[u8]]) {
     for key in keys {
         // A key whose time has come goes now: its removal later would look like a change.
         context.exists(key);
-        let version = context.keyspace.watch(context.database(), key, context.now);
+        let version = context.keyspace.watch(context.database(), key);
         context.reply.int(version as i64);
     }
 }

@@ -116,7 +116,7 @@ impl Core {
     pub fn publish_all(&self, own: &Shard) {
         self.publish(own);
         for shard in (0..self.shards.len()).filter(|&shard| shard != self.id) {
-            if let Some(token) = self.shards.borrow(shard) {
+            if let Some(token) = self.shards.try_own(shard) {
                 self.server.shards[shard].publish_keyspace(&token.keyspace, self.now);
             }
         }

@@ -107,6 +107,8 @@ pub(super) struct Core {
     pub is_watchful: bool,
     /// Whether pipelined commands for different shards follow one another (`pipeline-order strict`).
     pub is_strict: bool,
+    /// Whether inputs are being parsed: what is answered now may have more of them.
+    pub is_parsing: bool,
     /// Whether the process is stopping.
     pub stopping: bool,
     config_version: u64,
@@ -149,6 +151,7 @@ impl Executor {
             syncing: Vec::new(),
             is_watchful: false,
             is_strict: false,
+            is_parsing: false,
             stopping: false,
         };
         Self { ring, core, cron: Cron::new(), events: Vec::new(), deadline: None }
@@ -196,10 +199,11 @@ impl Executor {
         self.ring.poll(&mut self.events)?;
         let mut worked = !self.events.is_empty() || !self.core.ready.is_empty();
         let inputs = self.take_events();
+        // Before any command runs: what its client may have seen elsewhere began with messages that wait here.
+        worked |= self.core.empty_inbox(own);
         if !inputs.is_empty() || !self.core.ready.is_empty() {
             self.run_inputs(own, inputs);
         }
-        worked |= self.core.empty_inbox(own);
         let shards = Arc::clone(&self.core.shards);
         shards.deliver(own);
         self.core.home.flush();
@@ -580,9 +584,10 @@ impl Core {
             self.server.errors.count(self.id, reply);
             self.counters().error_replies.add(1);
         }
+        let is_parsing = self.is_parsing;
         let Some(connection) = self.connection(id) else { return };
         connection.answer(ticket.sequence, reply);
-        if connection.unparsed() > 0 || connection.has_input {
+        if connection.unparsed() > 0 || connection.has_input && is_parsing {
             self.make_ready(id);
         }
         self.mark_dirty(id);

@@ -132,12 +132,14 @@ impl Core {
         let mut used = Vec::with_capacity(inputs.len());
         self.is_watchful = self.is_monitored() || self.server.pause.current(self.now).is_some();
         self.is_strict = self.config.pipeline_order == PipelineOrder::Strict && self.shards.len() > 1;
+        self.is_parsing = true;
         for input in inputs.iter() {
             used.push(self.parse(own, input, ring, &mut arguments, &mut plain));
         }
         let (config, server) = (self.config.clone(), self.server.clone());
         self.home.submit_group(own, self.env(&config, &server));
         self.deliver_answers();
+        self.is_parsing = false;
         self.run_plain(own, &arguments, &plain);
         for (input, used) in inputs.iter_mut().zip(used) {
             input.used = used;

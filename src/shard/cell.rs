@@ -32,6 +32,9 @@ pub struct Shards {
     /// way of messages, since what is sent under a token arrives before it is given back.
     #[cfg(test)]
     pub sent: SegQueue<Option<ShardId>>,
+    /// Messages for each shard that the simulation took out of its inbox and has yet to hand over.
+    #[cfg(test)]
+    pub arrived: Box<[std::sync::atomic::AtomicUsize]>,
 }
 
 /// A shard's token, held.
@@ -40,7 +43,7 @@ pub type Token<'a> = MutexGuard<'a, Shard>;
 impl Shards {
     /// Cells around `shards`.
     pub fn new(shards: Vec<Shard>, server: Arc<Server>) -> Self {
-        let cells = shards
+        let cells: Box<[CachePadded<Cell>]> = shards
             .into_iter()
             .map(|shard| {
                 CachePadded::new(Cell {
@@ -52,10 +55,12 @@ impl Shards {
             })
             .collect();
         Self {
-            cells,
-            server,
             #[cfg(test)]
             sent: SegQueue::new(),
+            #[cfg(test)]
+            arrived: cells.iter().map(|_| Default::default()).collect(),
+            cells,
+            server,
         }
     }
 
@@ -79,8 +84,19 @@ impl Shards {
         self.cells[shard].token.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The token of `shard` if its owner sleeps: one try.
+    /// The token of `shard` if its owner sleeps and nothing that was sent to it waits: one try. What waits there may be
+    /// part of something whose later effects have been seen already.
     pub fn borrow(&self, shard: ShardId) -> Option<Token<'_>> {
+        let token = self.try_own(shard)?;
+        #[cfg(test)]
+        if self.arrived[shard].load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        self.cells[shard].inbox.is_empty().then_some(token)
+    }
+
+    /// The token of `shard` if nobody has it: one try.
+    pub fn try_own(&self, shard: ShardId) -> Option<Token<'_>> {
         let token = match self.cells[shard].token.try_lock() {
             Ok(token) => token,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -88,7 +104,7 @@ impl Shards {
         };
         #[cfg(test)]
         self.sent.push(None);
-        Some(token)
+        self.cells[shard].inbox.is_empty().then_some(token)
     }
 
     /// Whether the token of `shard` is free in this moment.

@@ -172,7 +172,7 @@ impl Home {
         let extent = if watches.is_empty() { extent(slots, self.id, &requests) } else { Extent::Rounds };
         let joins = extent == Extent::Several || matches!(extent, Extent::One(_)) && !may_borrow;
         if joins && let Some(group) = &mut self.group {
-            group.join(slots, &self.hashers, ticket, protocol, requests, is_block);
+            group.join(slots, &self.hashers, ticket, protocol, requests, is_block, may_borrow);
             if group.claims_len() >= GROUP_KEYS_MAX {
                 self.submit_group(own, env);
             }
@@ -181,11 +181,8 @@ impl Home {
         self.next_transaction += 1;
         let id = (self.id as u64) << 40 | self.next_transaction;
         let mut plan = Planner::new(slots.shards(), self.id, id, env.now);
-        plan.join(slots, &self.hashers, ticket, protocol, requests, is_block);
+        plan.join(slots, &self.hashers, ticket, protocol, requests, is_block, may_borrow);
         if joins && !(may_borrow && self.are_asleep(&plan)) {
-            if !may_borrow {
-                plan.forbid_borrowing();
-            }
             self.group = Some(plan);
             return;
         }
@@ -314,7 +311,7 @@ impl Home {
             number(&shards, parts);
         } else {
             // What this shard sent before must be numbered before, so the token may be used only when all of it was.
-            match (self.unnumbered == 0).then(|| shards.borrow(0)).flatten() {
+            match (self.unnumbered == 0).then(|| shards.try_own(0)).flatten() {
                 Some(token) => {
                     number(&shards, parts);
                     drop(token);
@@ -434,7 +431,7 @@ impl Home {
             if let Some(entry) = entry {
                 scratch.insert(name.0 as usize, entry, transaction.now);
             }
-            versions.push(scratch.watch(name.0 as usize, &name.1, transaction.now));
+            versions.push(scratch.watch(name.0 as usize, &name.1));
             names.push((shard, name));
         }
         if row.flags.contains(Flags::DENYOOM) {

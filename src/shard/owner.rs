@@ -377,6 +377,7 @@ impl Shard {
     pub fn work(&mut self, env: Env<'_>, id: TransactionId, work: Work, last: bool) -> Outcome {
         let Some(mut held) = self.held.remove(&id) else { return Outcome::Put };
         let env = Env { now: held.now, ..env };
+        self.keyspace.keeps_expired = env.is_paused();
         self.evicts_apart = held.is_locked;
         let outcome = match work {
             Work::Run { checks, list } => self.run_part(env, &mut held, &checks, &list),
@@ -428,7 +429,9 @@ impl Shard {
         list: &PartCommands,
     ) -> Outcome {
         for ((database, key), version) in checks {
-            if !self.keyspace.is_unchanged(*database as usize, key, *version, env.now) {
+            // A watched key whose time came since WATCH has changed, even if nobody looked at it yet.
+            self.expire_if_due(env, 0, *database, key, held);
+            if self.keyspace.watched_version(*database as usize, key) != Some(*version) {
                 return Outcome::Stale;
             }
         }
@@ -459,7 +462,6 @@ impl Shard {
     }
 
     fn take(&mut self, env: Env<'_>, order: u32, name: Name, held: &mut Held) -> Moved {
-        self.keyspace.keeps_expired = env.is_paused();
         self.expire_if_due(env, order, name.0, &name.1, held);
         let entry = self.keyspace.remove(name.0 as usize, &name.1);
         Moved { name, entry, modified: false }
@@ -493,6 +495,7 @@ impl Shard {
         arguments: &[&[u8]],
         out: &mut Vec<u8>,
     ) {
+        self.keyspace.keeps_expired = env.is_paused();
         if row.flags.contains(Flags::DENYOOM) && !self.make_room(env) {
             env.server.commands.of(self.id, row.index).reject();
             return Reply::new(out, caller.protocol).error(OUT_OF_MEMORY);
@@ -520,8 +523,6 @@ impl Shard {
         if row.single_key == 0 && arguments.len() > 2 {
             self.prefetch_keys(row, caller, arguments);
         }
-        // Who only reads shares its keys, so what has expired is hidden from it and stays for whoever was there before.
-        self.keyspace.keeps_expired = env.is_paused() || !self.locks.is_empty() && !row.is_write();
         let counters = env.server.commands.of(self.id, row.index);
         let mut context = Context {
             keyspace: &mut self.keyspace,

@@ -125,7 +125,8 @@ impl Planner {
         }
     }
 
-    /// Adds what one client wants; `is_block` makes the reply an array (EXEC).
+    /// Adds what one client wants; `is_block` makes the reply an array (EXEC). `may_borrow` is false when something of
+    /// the same client is at the sequencer and must come first.
     pub fn join(
         &mut self,
         slots: &SlotMap,
@@ -134,8 +135,10 @@ impl Planner {
         protocol: Protocol,
         requests: Vec<Request<'_>>,
         is_block: bool,
+        may_borrow: bool,
     ) {
         self.ticket = ticket;
+        self.may_borrow &= may_borrow;
         for request in requests {
             match request {
                 Request::Ready(reply) => self.commands.push(Planned::Ready(reply)),
@@ -148,11 +151,6 @@ impl Planner {
     /// The shards involved so far.
     pub fn shards(&self) -> impl Iterator<Item = ShardId> {
         self.claimed.iter().enumerate().filter(|(_, claimed)| claimed.is_some()).map(|(shard, _)| shard)
-    }
-
-    /// Whether it may not run on borrowed shards, since what came before it is at the sequencer.
-    pub fn forbid_borrowing(&mut self) {
-        self.may_borrow = false;
     }
 
     /// Whether it may run on borrowed shards.
@@ -181,7 +179,8 @@ impl Planner {
                 self.claim_whole(shard, mode);
             }
         }
-        let shards = self.claims();
+        let rounds = self.rounds.len() + usize::from(!watches.is_empty());
+        let shards = self.claims(rounds > 1);
         let checks: Checks = watches
             .iter()
             .map(|watch| (watch.shard, (watch.database, watch.key.clone()), watch.version))
@@ -385,7 +384,9 @@ impl Planner {
         self.push_pieces(merge, caller, pieces, watched);
     }
 
-    fn claims(&mut self) -> Vec<(ShardId, Claims)> {
+    /// What is to be locked. Over several rounds nothing is shared: another reader would remove what has expired by its
+    /// later clock, and the next round would not find what this one has seen.
+    fn claims(&mut self, all_exclusive: bool) -> Vec<(ShardId, Claims)> {
         let mut shards = Vec::with_capacity(self.claimed.len());
         for (shard, claimed) in self.claimed.iter_mut().enumerate() {
             let Some(claimed) = claimed.take() else { continue };
@@ -394,6 +395,10 @@ impl Planner {
                 Some(mode) => {
                     let keys = claimed.keys.iter().map(|&(_, mode)| mode).max();
                     Claims::Whole(keys.map_or(mode, |keys| mode.max(keys)))
+                }
+                None if all_exclusive => {
+                    let exclusive = |(hash, _)| (hash, Mode::Exclusive);
+                    Claims::keys(claimed.keys.into_iter().map(exclusive).collect())
                 }
                 None => Claims::keys(claimed.keys),
             };
@@ -441,7 +446,7 @@ mod tests {
         let hashers = RandomState::with_seeds(1, 2, 3, 4);
         let mut planner = Planner::new(2, 0, 1, 0);
         let extent = extent(&slots, 0, &requests());
-        planner.join(&slots, &hashers, Ticket::default(), Protocol::Resp2, requests(), true);
+        planner.join(&slots, &hashers, Ticket::default(), Protocol::Resp2, requests(), true, true);
         (extent, planner.finish(&hashers, &[]))
     }
 

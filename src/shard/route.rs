@@ -46,8 +46,8 @@ fn keyed_target(slots: &SlotMap, home: ShardId, row: &Command, arguments: &[&[u8
     if spanning { Target::Spanning } else { Target::Shard(owner.unwrap_or(home)) }
 }
 
-/// How a key of `spec` is locked: shared by a command that only reads. One that writes removes keys whose time has come, so
-/// it needs also those alone that it reads.
+/// How a key of `spec` is locked: shared by a command that only reads. What another reader of a shared key finds expired it
+/// removes, which must not come before the effects of a command that has read it.
 pub fn mode_of(row: &Command, spec: &KeySpec) -> Mode {
     if spec.is_read_only() && !row.is_write() { Mode::Shared } else { Mode::Exclusive }
 }

@@ -144,12 +144,6 @@ impl Keyspace {
         }
     }
 
-    /// A watched key goes: whether nobody who watches it ever saw it, so that this is no change.
-    pub fn takes_unseen(&mut self, database: usize, key: &[u8]) -> bool {
-        let watched = self.watched.get_mut(&(database as u32, Box::from(key)));
-        watched.is_some_and(|watched| std::mem::take(&mut watched.unseen))
-    }
-
     /// The watched keys of a database.
     pub fn watched_keys_of(&self, database: usize) -> Vec<Box<[u8]>> {
         let watched = self.watched.keys().filter(|(index, _)| *index as usize == database);
@@ -159,23 +153,21 @@ impl Keyspace {
     /// Tells those who watch keys of a database whose keys all change; `exists` says which are worth telling.
     pub fn touch_all(&mut self, database: usize, exists: impl Fn(&Self, &[u8]) -> bool) {
         for key in self.watched_keys_of(database) {
-            if !self.takes_unseen(database, &key) && exists(self, &key) {
+            if exists(self, &key) {
                 self.touch_watched(database, &key);
             }
         }
     }
 
-    /// Starts a watch; returns the key's version. To whom watches it from now on, a key whose time has come is missing
-    /// already.
-    pub fn watch(&mut self, database: usize, key: &[u8], now: UnixMillis) -> u64 {
-        let is_due = self.find(database, key).is_some_and(|entry| entry.is_expired(now));
+    /// Starts a watch; returns the key's version.
+    pub fn watch(&mut self, database: usize, key: &[u8]) -> u64 {
         self.version += 1;
         let version = self.version;
-        let fresh = Watched { watchers: 0, version, unseen: is_due };
-        let watched = self.watched.entry((database as u32, Box::from(key))).or_insert(fresh);
-        if is_due && !watched.unseen {
-            (watched.version, watched.unseen) = (version, true);
-        }
+        let watched = self.watched.entry((database as u32, Box::from(key))).or_insert(Watched {
+            watchers: 0,
+            version,
+            unseen: false,
+        });
         watched.watchers += 1;
         watched.version
     }
@@ -194,14 +186,6 @@ impl Keyspace {
     /// The version of a watched key; `None` when nobody watches it.
     pub fn watched_version(&self, database: usize, key: &[u8]) -> Option<u64> {
         self.watched.get(&(database as u32, Box::from(key))).map(|watched| watched.version)
-    }
-
-    /// Whether a key still is as when its watch began with `version`; one whose time has come since has changed, even if
-    /// nobody looked at it yet.
-    pub fn is_unchanged(&self, database: usize, key: &[u8], version: u64, now: UnixMillis) -> bool {
-        let watched = self.watched.get(&(database as u32, Box::from(key)));
-        let is_due = || self.find(database, key).is_some_and(|entry| entry.is_expired(now));
-        watched.is_some_and(|watched| watched.version == version && (watched.unseen || !is_due()))
     }
 
     /// Number of watched keys.
@@ -351,7 +335,7 @@ mod tests {
     fn expiry_tells_watchers() {
         let mut keyspace = keyspace();
         keyspace.insert(0, Entry::new_string(b"a", b"value", Some(NOW)), NOW);
-        let version = keyspace.watch(0, b"a", NOW);
+        let version = keyspace.watch(0, b"a");
         assert_eq!(keyspace.expire_cycle(NOW + 100, &mut 10, |_| false, |_, _| {}), 1);
         assert_ne!(keyspace.watched_version(0, b"a"), Some(version));
     }

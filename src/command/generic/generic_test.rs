@@ -435,14 +435,8 @@ fn flushing() {
     assert_eq!(case.run("FLUSHDB foo"), "-ERR syntax error\r\n");
     assert_eq!(case.run("FLUSHDB sync async"), "-ERR syntax error\r\n");
     assert_eq!(case.effects(), Vec::<String>::new());
-    let watched = {
-        let now = case.now;
-        case.keyspace.watch(0, b"key:0000", now)
-    };
-    let missing = {
-        let now = case.now;
-        case.keyspace.watch(0, b"missing", now)
-    };
+    let watched = case.keyspace.watch(0, b"key:0000");
+    let missing = case.keyspace.watch(0, b"missing");
     assert_eq!(case.run("FLUSHDB"), "+OK\r\n");
     assert_ne!(case.keyspace.watched_version(0, b"key:0000"), Some(watched));
     assert_eq!(case.keyspace.watched_version(0, b"missing"), Some(missing));
@@ -473,13 +467,8 @@ fn swapping_databases() {
     ] {
         assert_eq!(case.run(line), reply, "{line}");
     }
-    let versions: Vec<u64> = ["a", "b", "c"]
-        .iter()
-        .map(|key| {
-            let now = case.now;
-            case.keyspace.watch(0, key.as_bytes(), now)
-        })
-        .collect();
+    let versions: Vec<u64> =
+        ["a", "b", "c"].iter().map(|key| case.keyspace.watch(0, key.as_bytes())).collect();
     case.effects();
     assert_eq!(case.run("SWAPDB 0 1"), "+OK\r\n");
     assert_eq!(case.effects(), ["SWAPDB 0 1"]);
@@ -500,10 +489,7 @@ fn a_key_that_comes_with_its_time_over_is_no_change() {
     case.run("PEXPIRE k 1");
     case.caller.database = 0;
     case.after_ms(2);
-    let version = {
-        let now = case.now;
-        case.keyspace.watch(0, b"k", now)
-    };
+    let version = case.keyspace.watch(0, b"k");
     case.run("SWAPDB 0 1");
     assert_eq!(case.run("EXISTS k"), ":0\r\n");
     assert_eq!(case.keyspace.watched_version(0, b"k"), Some(version));

@@ -78,8 +78,7 @@ fn both_databases(arguments: &[&[u8]], databases: usize) -> Result<(usize, usize
 /// Tells those who watch keys that are in this database, or will be: a key whose time has come does not appear.
 fn touch_for_swap(ctx: &mut Context<'_>, database: usize, other: usize) {
     for key in ctx.keyspace.watched_keys_of(database) {
-        let is_unseen = ctx.keyspace.takes_unseen(database, &key);
-        let leaves = !is_unseen && ctx.keyspace.find(database, &key).is_some();
+        let leaves = ctx.keyspace.find(database, &key).is_some();
         match ctx.keyspace.find(other, &key) {
             Some(entry) if !leaves && entry.is_expired(ctx.now) => ctx.keyspace.expect_unseen(database, &key),
             None if !leaves => {}

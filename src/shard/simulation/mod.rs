@@ -23,7 +23,7 @@ use crate::base::clock::unix_millis;
 use crate::command::table::names;
 use crate::config::Config;
 use crate::state::Server;
-use model::{Keys, State, Stored, replay};
+use model::{Keys, State, replay};
 use search::is_linearizable;
 use workload::Workload;
 use world::{World, describe, shards};
@@ -84,12 +84,12 @@ fn live(seed: u64, config: &Config, server: &Arc<Server>, workload: Workload, rn
         }
         // What is in the stream lies before or behind the switch.
         let is_end = |state: &State| {
-            let agrees = |cut: &[Stored]| match switch {
-                Some(true) => replay(&keys, cut, stream).is_ok_and(|replica| replica == end),
-                Some(false) => replica == *cut,
-                None => true,
+            let agrees = match (switch, &state.cut) {
+                (Some(true), Some(cut)) => replay(&keys, cut, stream).is_ok_and(|replica| replica == end),
+                (Some(false), Some(cut)) => replica == *cut,
+                _ => true,
             };
-            state.is_stored(&end) && state.fits_cut(agrees)
+            state.entries == end && agrees
         };
         // The model cannot tell which keys had to go.
         let fits = evicts || is_linearizable(&keys, world.clients(), &world.history, &is_end);

@@ -193,13 +193,13 @@ pub type Stored = Option<(Vec<u8>, Option<i64>)>;
 pub struct State {
     /// The entry of each key.
     pub entries: Vec<Stored>,
-    /// Entries whose time had come when they were last looked at. Some may still be stored, out of sight: whoever only
-    /// reads does not remove them while there are locks.
-    ghosts: Vec<Stored>,
+    /// Keys whose time had come when they were last looked at. A barrier that only reads counts such a key while
+    /// another reader removes it.
+    expired: Vec<bool>,
     /// Keys that came by SWAPDB with their time over: watchers never saw them, so that they go is no change.
     unseen: Vec<bool>,
-    /// What was stored, and what may have been, when the effects were switched on or off.
-    cut: Option<(Vec<Stored>, Vec<Stored>)>,
+    /// What was stored when the effects were switched on or off.
+    pub cut: Option<Vec<Stored>>,
     watches: Vec<Vec<(Key, bool)>>,
 }
 
@@ -214,8 +214,8 @@ fn integer(value: i64) -> Vec<u8> {
 impl State {
     /// Nothing stored, nothing watched.
     pub fn new(keys: usize, clients: usize) -> Self {
-        let (entries, ghosts, unseen) = (vec![None; keys], vec![None; keys], vec![false; keys]);
-        Self { entries, ghosts, unseen, cut: None, watches: vec![Vec::new(); clients] }
+        let (entries, expired, unseen) = (vec![None; keys], vec![false; keys], vec![false; keys]);
+        Self { entries, expired, unseen, cut: None, watches: vec![Vec::new(); clients] }
     }
 
     /// Runs a command at a time and returns its reply; where there are several right ones, `told` if it is among them.
@@ -276,7 +276,7 @@ impl State {
             Action::Move(key, to) => self.give_away(*key, keys.in_database(*key, *to), now),
             Action::Size(database) => {
                 let present = keys.of_database(*database).filter(|&key| self.entries[key].is_some()).count();
-                let ghosts = keys.of_database(*database).filter(|&key| self.ghosts[key].is_some()).count();
+                let ghosts = keys.of_database(*database).filter(|&key| self.expired[key]).count();
                 let right = |count: &usize| integer(*count as i64) == told;
                 integer((present..=present + ghosts).find(right).unwrap_or(present) as i64)
             }
@@ -307,43 +307,14 @@ impl State {
     pub fn expire(&mut self, key: Key, now: i64) -> bool {
         let is_due = self.is_due(key, now);
         if is_due {
-            let entry = self.entries[key].take();
             if self.unseen[key] {
                 self.put(key, None);
             } else {
                 self.change(key, None);
             }
-            self.ghosts[key] = entry;
+            self.expired[key] = true;
         }
         is_due
-    }
-
-    /// The background cycle removes a key, whether somebody found it expired before or not.
-    pub fn sweep(&mut self, key: Key, now: i64) -> bool {
-        self.expire(key, now);
-        self.ghosts[key].take().is_some()
-    }
-
-    /// The effects are switched.
-    pub fn mark_cut(&mut self) {
-        self.cut = Some((self.entries.clone(), self.ghosts.clone()));
-    }
-
-    /// Whether this is what is stored at the end.
-    pub fn is_stored(&self, end: &[Stored]) -> bool {
-        let mut keys = end.iter().zip(&self.entries).zip(&self.ghosts);
-        keys.all(|((end, entry), ghost)| end == entry || entry.is_none() && end == ghost)
-    }
-
-    /// Whether anything that may have been stored at the cut fits; without a cut, true.
-    pub fn fits_cut(&self, fits: impl Fn(&[Stored]) -> bool) -> bool {
-        let Some((entries, ghosts)) = &self.cut else { return true };
-        (0..1u32 << entries.len()).any(|choice| {
-            let ghost = |key: Key| ghosts[key].clone().filter(|_| choice & (1 << key) != 0);
-            let stored: Vec<Stored> =
-                entries.iter().enumerate().map(|(key, entry)| entry.clone().or_else(|| ghost(key))).collect();
-            fits(&stored)
-        })
     }
 
     /// WATCH.
@@ -438,7 +409,7 @@ impl State {
         let is_alive = |entry: &Stored| matches!(entry, Some((_, at)) if at.is_none_or(|at| now <= at));
         let (here, there) = (self.entries[one].clone(), self.entries[other].clone());
         let changed = [here.is_some() || is_alive(&there), there.is_some() || is_alive(&here)];
-        let ghosts = [self.ghosts[other].clone(), self.ghosts[one].clone()];
+        let expired = [self.expired[other], self.expired[one]];
         for (key, entry, changed) in [(one, there, changed[0]), (other, here, changed[1])] {
             if changed {
                 self.change(key, entry);
@@ -448,7 +419,7 @@ impl State {
                 self.unseen[key] = is_unseen;
             }
         }
-        [self.ghosts[one], self.ghosts[other]] = ghosts;
+        (self.expired[one], self.expired[other]) = (expired[0], expired[1]);
     }
 
     fn store_all(&mut self, pairs: &[(Key, Vec<u8>)]) -> Vec<u8> {
@@ -465,7 +436,7 @@ impl State {
 
     fn put(&mut self, key: Key, entry: Stored) {
         self.entries[key] = entry;
-        self.ghosts[key] = None;
+        self.expired[key] = false;
         self.unseen[key] = false;
     }
 

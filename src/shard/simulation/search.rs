@@ -73,7 +73,7 @@ impl Operation {
     /// Whether its reply is what the model says after `state`; then `state` is what follows.
     fn fits(&self, keys: &Keys, state: &mut State, now: i64) -> bool {
         let Some(told) = self.reply.as_deref() else {
-            return matches!(self.deed, Deed::Expired(key) if state.sweep(key, now));
+            return matches!(self.deed, Deed::Expired(key) if state.expire(key, now));
         };
         let reply = match &self.deed {
             Deed::Expired(_) => return false,
@@ -87,7 +87,7 @@ impl Operation {
                 b"+OK\r\n".to_vec()
             }
             Deed::Switch(_) => {
-                state.mark_cut();
+                state.cut = Some(state.entries.clone());
                 b"+OK\r\n".to_vec()
             }
             Deed::Block(actions) if state.end_watches(keys, self.client, Some(now)) => {

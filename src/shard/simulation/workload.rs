@@ -30,6 +30,10 @@ pub struct Workload {
     moods: Vec<Mood>,
     /// Whether there are neither blocks nor watches.
     is_simple: bool,
+    /// Whether all commands have several keys, in pipelines.
+    is_wide: bool,
+    /// Whether all clients are at home on one shard.
+    pub is_crowded: bool,
     /// How likely a barrier is.
     barriers: f64,
 }
@@ -46,9 +50,12 @@ impl Workload {
     pub fn draw(rng: &mut SmallRng) -> Self {
         let clients = rng.random_range(2..=4);
         let kind: u32 = rng.random_range(0..10);
+        let is_wide = rng.random_bool(0.3);
         Self {
             clients,
-            pipelines: rng.random_bool(0.5),
+            is_wide,
+            is_crowded: rng.random_bool(0.3),
+            pipelines: is_wide || rng.random_bool(0.5),
             expires: rng.random_bool(0.4),
             evicts: kind == 0,
             switch: (1..=2).contains(&kind).then_some(kind == 1),
@@ -56,7 +63,7 @@ impl Workload {
             start: 1_700_000_000_000,
             switches: usize::from((1..=2).contains(&kind)),
             left: rng.random_range(6..=12),
-            is_simple: rng.random_bool(0.2),
+            is_simple: rng.random_bool(if is_wide { 0.7 } else { 0.2 }),
             moods: vec![Mood::Free; clients],
             barriers: if rng.random_bool(0.5) { 0.15 } else { 0.0 },
         }
@@ -111,7 +118,8 @@ impl Workload {
         let key = one(rng, keys);
         let (database, other) = (keys.databases[key], any_database(rng, keys));
         let kinds = if self.expires { 19 } else { 15 };
-        match rng.random_range(0..kinds) {
+        let kind = if self.is_wide { rng.random_range(6..14) } else { rng.random_range(0..kinds) };
+        match kind {
             0 | 1 => Action::Get(key),
             2 => Action::Set(key, value(rng), None),
             3 => Action::Incr(key),

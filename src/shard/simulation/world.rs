@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ahash::RandomState;
 use rand::rngs::SmallRng;
@@ -107,9 +108,9 @@ impl<'a> World<'a> {
                 is_leaving: false,
             })
             .collect();
-        let clients = (0..workload.clients)
-            .map(|_| Client { home: rng.random_range(0..count), ..Client::default() })
-            .collect();
+        let first = rng.random_range(0..count);
+        let mut home = || if workload.is_crowded { first } else { rng.random_range(0..count) };
+        let clients = (0..workload.clients).map(|_| Client { home: home(), ..Client::default() }).collect();
         Self {
             keys,
             shards,
@@ -231,7 +232,7 @@ impl<'a> World<'a> {
 
     fn step(&mut self, id: ShardId) -> Result<(), String> {
         if let Some((to, message)) = self.executors[id].sending.pop_front() {
-            self.inboxes[to].push_back(message);
+            self.arrive(to, message);
             return Ok(());
         }
         if std::mem::take(&mut self.executors[id].is_leaving) {
@@ -247,7 +248,8 @@ impl<'a> World<'a> {
             return Ok(());
         }
         match self.rng.random_range(0..10) {
-            0..3 if has_input => self.tick(id),
+            // What has arrived goes first.
+            0..3 if has_input && !has_messages => self.tick(id),
             3..7 if has_messages => self.act(id),
             7 if self.workload.expires => {
                 self.expire(id);
@@ -270,16 +272,22 @@ impl<'a> World<'a> {
         for to in sent.into_iter().flatten() {
             let Some(message) = self.shards.receive(to) else { return };
             if at_once {
-                self.inboxes[to].push_back(message);
+                self.arrive(to, message);
             } else {
                 self.executors[id].sending.push_back((to, message));
             }
         }
     }
 
+    fn arrive(&mut self, to: ShardId, message: Message) {
+        self.shards.arrived[to].fetch_add(1, Ordering::Relaxed);
+        self.inboxes[to].push_back(message);
+    }
+
     /// Acts on the oldest message of the inbox.
     fn act(&mut self, id: ShardId) -> Result<(), String> {
         let Some(message) = self.inboxes[id].pop_front() else { return Ok(()) };
+        self.shards.arrived[id].fetch_sub(1, Ordering::Relaxed);
         let executor = &mut self.executors[id];
         let env = executor.env(self.config, self.server);
         let Some(own) = executor.token.as_mut() else { return Ok(()) };
