@@ -206,7 +206,7 @@ impl Executor {
         }
         let shards = Arc::clone(&self.core.shards);
         shards.deliver(own);
-        self.core.home.flush();
+        self.core.flush_home();
         if self.cron.is_due() {
             self.cron.run(&mut self.core, own);
             shards.deliver(own);
@@ -546,6 +546,13 @@ impl Core {
             self.act_on(own, message);
         }
         worked
+    }
+
+    /// Passes on commands for other shards, and the replies of those that ran at once.
+    fn flush_home(&mut self) {
+        let (config, server) = (Arc::clone(&self.config), Arc::clone(&self.server));
+        self.home.flush(self.env(&config, &server));
+        self.deliver_answers();
     }
 
     /// Passes on replies that came from other shards, and ends of transactions.

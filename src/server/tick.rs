@@ -626,7 +626,7 @@ impl Core {
             Vec::new()
         };
         let mut local = 0;
-        let mut sent = 0;
+        let mut borrowed = 0;
         let mut errors = 0;
         let mut index = 0;
         own.start_clock();
@@ -648,6 +648,7 @@ impl Core {
                 prefetch(own, self.id, plain, index + PREFETCH_DISTANCE, true);
                 let keep = connection.wants_reply();
                 if let Some(&Place::Staged(start, end)) = places.get(index) {
+                    borrowed += 1;
                     if keep {
                         connection.reply_buffer().extend_from_slice(&staged[start as usize..end as usize]);
                     }
@@ -671,7 +672,6 @@ impl Core {
                         connection.wait(false);
                     }
                 } else {
-                    sent += 1;
                     let ticket = connection.wait(false);
                     let (row, caller, hash) = (command.row, command.caller, command.hash);
                     self.home.enqueue(command.target, ticket, row, caller, slices(command), hash);
@@ -688,8 +688,7 @@ impl Core {
         let counters = self.counters();
         counters.commands_processed.add(plain.len() as u64);
         counters.commands_local.add(local);
-        counters.commands_sent.add(sent);
-        counters.commands_borrowed.add(plain.len() as u64 - local - sent);
+        counters.commands_borrowed.add(borrowed);
         counters.error_replies.add(errors);
     }
 

@@ -134,15 +134,37 @@ impl Home {
         self.peers[peer].batch.push(ticket, row, caller, arguments, hash);
     }
 
-    /// Sends what was enqueued: one message per shard, whatever number of connections it serves.
-    pub fn flush(&mut self) {
-        for (shard, peer) in self.peers.iter_mut().enumerate() {
-            if !peer.batch.is_empty() {
-                let batch = std::mem::take(&mut peer.batch);
-                peer.unanswered += batch.commands.len();
-                self.shards.send(shard, Message::Batch { home: self.id, batch });
+    /// Passes on what was enqueued: runs it on a shard that has gone to sleep meanwhile, else sends it, one message per
+    /// shard, whatever number of connections it serves.
+    pub fn flush(&mut self, env: Env<'_>) {
+        for shard in 0..self.peers.len() {
+            let batch = std::mem::take(&mut self.peers[shard].batch);
+            if batch.is_empty() {
+                continue;
             }
+            let commands = batch.commands.len();
+            let all_quick = || batch.commands.iter().all(|command| command.row.is_quick());
+            let counters = &env.server.shards[self.id];
+            if self.may_borrow(shard, commands) && all_quick() && self.run_borrowed(env, shard, &batch) {
+                counters.commands_borrowed.add(commands as u64);
+                continue;
+            }
+            counters.commands_sent.add(commands as u64);
+            self.peers[shard].unanswered += commands;
+            self.shards.send(shard, Message::Batch { home: self.id, batch });
         }
+    }
+
+    /// Runs a batch on a shard that sleeps; false when it does not.
+    fn run_borrowed(&mut self, env: Env<'_>, shard: ShardId, batch: &Batch) -> bool {
+        let shards = Arc::clone(&self.shards);
+        let Some(mut token) = shards.borrow(shard).filter(|token| token.is_unlocked()) else { return false };
+        if let Some(answers) = token.answer_batch(env, self.id, batch) {
+            self.answers.push_back(answers);
+        }
+        self.slow.append(&mut token.slow);
+        shards.deliver(&mut token);
+        true
     }
 
     /// Whether anything is under way that an answer must come for.

@@ -176,6 +176,13 @@ impl Shard {
 
     /// Runs a batch of another home shard; replies go to it as one message.
     pub fn run_batch(&mut self, env: Env<'_>, home: ShardId, batch: &Batch) {
+        if let Some(answers) = self.answer_batch(env, home, batch) {
+            self.outbox.push((home, Message::Answers { from: self.id, answers }));
+        }
+    }
+
+    /// Runs a batch of another home shard and returns the replies of what did not have to wait for a lock.
+    pub fn answer_batch(&mut self, env: Env<'_>, home: ShardId, batch: &Batch) -> Option<Answers> {
         let slices = batch.arguments.slices();
         let mut rest = slices.as_slice();
         let mut answers = Answers {
@@ -201,9 +208,7 @@ impl Shard {
                 answers.items.push((command.ticket, (answers.bytes.len() - start) as u32));
             }
         }
-        if !answers.items.is_empty() {
-            self.outbox.push((home, Message::Answers { from: self.id, answers }));
-        }
+        (!answers.items.is_empty()).then_some(answers)
     }
 
     /// Admits a part of a transaction: runs its first round now, or when its locks are granted.

@@ -302,12 +302,13 @@ impl<'a> World<'a> {
         let executor = &mut self.executors[id];
         let Some(own) = executor.token.as_mut() else { return Ok(()) };
         self.shards.deliver(own);
-        executor.home.flush();
+        let env = executor.env(self.config, self.server);
+        executor.home.flush(env);
         executor.is_dirty = false;
         executor.is_leaving = true;
         executor.now = self.clocks.last().copied().unwrap_or_default();
         self.collect(id);
-        Ok(())
+        self.take_answers(id)
     }
 
     /// Replies reach the clients, in the order of requests.
