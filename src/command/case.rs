@@ -102,6 +102,8 @@ impl Case {
             effects: &mut self.effects,
             propagation: Propagation::Verbatim,
             changed: false,
+            may_block: false,
+            blocked: None,
         };
         run(&mut context, handler, arguments);
         out

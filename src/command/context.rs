@@ -4,6 +4,7 @@
 
 use rand::rngs::SmallRng;
 
+use super::args::OwnedArgs;
 use super::effect::{Effects, Propagation};
 use super::session::Caller;
 use crate::base::clock::UnixMillis;
@@ -12,11 +13,47 @@ use crate::config::Config;
 use crate::resp::Reply;
 use crate::resp::error::WRONG_TYPE;
 use crate::store::access::{lfu_decayed, lfu_minutes, lru_clock};
-use crate::store::entry::{Entry, NewValue};
+use crate::store::entry::{Entry, NewValue, ValueRef};
 use crate::store::keyspace::Keyspace;
 use crate::store::table::EntryRef;
+use crate::store::value::{Collection, Kind, Stored};
 
 pub use crate::config::KeyspaceEvents;
+
+/// The key holds a value of another type; the client was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongType;
+
+/// What became of a change of a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed<R> {
+    /// What the change answered.
+    pub result: R,
+    /// Whether nothing is left: [`Context::remove_emptied`] is to follow.
+    pub is_empty: bool,
+}
+
+/// What a blocking command answers when its time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Null {
+    /// A null array.
+    Array,
+    /// A null.
+    Bulk,
+}
+
+/// A command that found nothing to serve and wants to wait.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The keys whose change runs it again.
+    pub keys: Vec<Box<[u8]>>,
+    /// For how long, milliseconds; `None` for ever.
+    pub timeout_ms: Option<i64>,
+    /// What it answers when that is over.
+    pub null: Null,
+    /// With which arguments it runs again, if not with its own.
+    pub arguments: Option<OwnedArgs>,
+}
 
 /// One command at work on one shard. All of its keys are here and nobody else's command runs meanwhile.
 pub struct Context<'a> {
@@ -42,6 +79,10 @@ pub struct Context<'a> {
     pub propagation: Propagation,
     /// Whether the command changed the dataset: set by [`Context::modified`].
     pub changed: bool,
+    /// Whether the command may wait; not inside a transaction.
+    pub may_block: bool,
+    /// That it waits: set by [`Context::block`].
+    pub blocked: Option<Wish>,
 }
 
 impl Context<'_> {
@@ -81,6 +122,34 @@ impl Context<'_> {
         }
         self.keyspace.counters.misses += 1;
         read(None, &mut self.reply)
+    }
+
+    /// Looks a key up once to read a collection, as [`Context::read`] does. A value of another type: replies so and answers
+    /// `None`, and `read` does not run.
+    #[inline]
+    pub fn read_as<T: Collection, R>(
+        &mut self,
+        key: &[u8],
+        read: impl FnOnce(Option<T::View<'_>>, &mut Reply<'_>) -> R,
+    ) -> Option<R> {
+        self.read(key, |entry, reply| view_as::<T, R>(entry, reply, read))
+    }
+
+    /// Like [`Context::read_as`] for a command that looks before it writes: counts nothing.
+    #[inline]
+    pub fn peek_as<T: Collection, R>(
+        &mut self,
+        key: &[u8],
+        read: impl FnOnce(Option<T::View<'_>>, &mut Reply<'_>) -> R,
+    ) -> Option<R> {
+        let database = self.caller.database as usize;
+        if let Some(entry) = self.keyspace.find(database, key) {
+            if !entry.is_expired(self.now) {
+                return view_as::<T, R>(Some(&entry), &mut self.reply, read);
+            }
+            self.expire(database, key);
+        }
+        view_as::<T, R>(None, &mut self.reply, read)
     }
 
     /// Looks a key up to tell something about it: counts hit or miss, but is no use of the key.
@@ -181,6 +250,100 @@ impl Context<'_> {
         }
     }
 
+    /// Changes the collection at `key`, with one lookup; `Ok(None)` when there is no such key. A value of another type: replies
+    /// so. Follow it with [`Context::modified`], and with [`Context::remove_emptied`] if nothing is left.
+    #[inline]
+    pub fn change<T: Collection, R>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut T, &Config) -> R,
+    ) -> Result<Option<Changed<R>>, WrongType> {
+        let hash = self.keyspace.hash(key);
+        let index = self.caller.database as usize;
+        let Some(mut entry) = self.keyspace.database_mut(index).find_mut(hash, key) else { return Ok(None) };
+        if entry.is_expired(self.now) {
+            drop(entry);
+            self.expire(index, key);
+            return Ok(None);
+        }
+        if !self.caller.no_touch {
+            entry.set_access(next_access(entry.access(), self.now, self.config, self.rng));
+        }
+        let changed = change_entry(&mut entry, self.config, change);
+        drop(entry);
+        if changed.is_none() {
+            self.wrong_type();
+        }
+        changed.map(Some).ok_or(WrongType)
+    }
+
+    /// Like [`Context::change`]; a missing key becomes an empty collection first, and is not stored if it stays empty.
+    #[inline]
+    pub fn change_or_create<T: Collection, R>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut T, &Config) -> R,
+    ) -> Result<Changed<R>, WrongType> {
+        let mut change = Some(change);
+        let present = self.change(key, |collection: &mut T, config| {
+            change.take().map(|change| change(collection, config))
+        })?;
+        if let Some(Changed { result: Some(result), is_empty }) = present {
+            return Ok(Changed { result, is_empty });
+        }
+        let mut collection = T::default();
+        // It is still there: nothing was found to run it on.
+        let Some(change) = change.take() else { return Err(WrongType) };
+        let result = change(&mut collection, self.config);
+        if !collection.is_empty() {
+            self.store_stored(key, T::KIND, collection.into_stored());
+        }
+        Ok(Changed { result, is_empty: false })
+    }
+
+    /// Stores a whole collection in place of whatever is at `key`, without expiry; an empty one removes it. Says whether
+    /// anything was there before. Follow it with [`Context::modified`].
+    pub fn store_collection<T: Collection>(&mut self, key: &[u8], collection: T) -> bool {
+        let existed = self.exists(key);
+        if !collection.is_empty() {
+            self.store_stored(key, T::KIND, collection.into_stored());
+        } else if let Some(entry) = self.remove(key) {
+            self.keyspace.discard_entry(entry);
+        }
+        existed
+    }
+
+    fn store_stored(&mut self, key: &[u8], kind: Kind, stored: Stored) {
+        match stored {
+            Stored::Packed(packed) => self.store(key, NewValue::Packed(kind, packed.as_ref()), None),
+            Stored::Value(value) => self.store(key, NewValue::Object(Box::new(value)), None),
+        }
+    }
+
+    /// Removes a key of which a change left nothing. Comes behind [`Context::modified`] for that change.
+    pub fn remove_emptied(&mut self, key: &[u8]) {
+        self.remove(key);
+        self.signal(self.caller.database as usize, key, KeyspaceEvents::GENERIC, "del");
+    }
+
+    /// Lets the command wait until one of `keys` changes, when it runs again; it has not replied. Where it may not wait it
+    /// replies `null` at once.
+    pub fn block(
+        &mut self,
+        keys: &[&[u8]],
+        timeout_ms: Option<i64>,
+        null: Null,
+        arguments: Option<&[&[u8]]>,
+    ) {
+        if self.may_block {
+            let keys = keys.iter().map(|&key| Box::from(key)).collect();
+            let arguments = arguments.map(OwnedArgs::copy);
+            self.blocked = Some(Wish { keys, timeout_ms, null, arguments });
+        } else {
+            null.reply(&mut self.reply);
+        }
+    }
+
     /// Removes a key and returns its entry. Follow it with [`Context::modified`].
     pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         self.keyspace.remove(self.caller.database as usize, key)
@@ -232,6 +395,58 @@ impl Context<'_> {
     pub fn wrong_type(&mut self) {
         self.reply.error(WRONG_TYPE);
     }
+}
+
+impl Null {
+    /// Replies it.
+    pub fn reply(self, reply: &mut Reply<'_>) {
+        match self {
+            Null::Array => reply.null_array(),
+            Null::Bulk => reply.null(),
+        }
+    }
+}
+
+/// Has `read` see the collection of an entry; `None`, and the client is told, when it is of another type.
+fn view_as<T: Collection, R>(
+    entry: Option<&Entry>,
+    reply: &mut Reply<'_>,
+    read: impl FnOnce(Option<T::View<'_>>, &mut Reply<'_>) -> R,
+) -> Option<R> {
+    let Some(entry) = entry else { return Some(read(None, reply)) };
+    let view = match entry.value() {
+        ValueRef::Packed(kind, packed) if kind == T::KIND => T::view_packed(packed),
+        ValueRef::Object(value) => T::view(value),
+        _ => None,
+    };
+    match view {
+        Some(view) => Some(read(Some(view), reply)),
+        None => {
+            reply.error(WRONG_TYPE);
+            None
+        }
+    }
+}
+
+/// Changes the collection of an entry; `None` when it is of another type.
+fn change_entry<T: Collection, R>(
+    entry: &mut Entry,
+    config: &Config,
+    change: impl FnOnce(&mut T, &Config) -> R,
+) -> Option<Changed<R>> {
+    if let ValueRef::Packed(kind, packed) = entry.value() {
+        let mut collection = if kind == T::KIND { T::from_packed(packed.to_packed())? } else { return None };
+        let result = change(&mut collection, config);
+        let is_empty = collection.is_empty();
+        match collection.into_stored() {
+            Stored::Packed(packed) => entry.set_value(NewValue::Packed(kind, packed.as_ref())),
+            Stored::Value(value) => entry.set_value(NewValue::Object(Box::new(value))),
+        }
+        return Some(Changed { result, is_empty });
+    }
+    let collection = T::value_mut(entry.object_mut()?)?;
+    let result = change(collection, config);
+    Some(Changed { result, is_empty: collection.is_empty() })
 }
 
 /// The access field of a new entry: its least recent use for LRU, or a counter of 5 and the minute for LFU, as Redis.

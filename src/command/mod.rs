@@ -30,6 +30,7 @@ pub mod introspection;
 pub mod server;
 pub mod string;
 pub mod transaction;
+pub mod undelivered;
 
 pub use context::Context;
 pub use home::{HomeContext, Then};
@@ -343,7 +344,8 @@ impl Command {
     /// commands (SET) slow, since what they replace may be large; here that is freed in slices.
     #[inline]
     pub fn is_quick(&self) -> bool {
-        self.flags.contains(Flags::FAST) || self.complexity.starts_with("O(1)")
+        let is_short = self.flags.contains(Flags::FAST) || self.complexity.starts_with("O(1)");
+        is_short && !self.flags.contains(Flags::BLOCKING)
     }
 
     /// Whether it may change the dataset.

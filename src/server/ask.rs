@@ -8,15 +8,19 @@ use super::executor::{Core, Origin};
 use crate::base::clock::unix_micros;
 use crate::command::home::Ask;
 use crate::command::server::redacted;
-use crate::command::session::Session;
+use crate::command::session::{Caller, Session};
 use crate::command::table::{Resolved, resolve};
 use crate::command::{Command, Flags};
 use crate::net::SocketId;
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
+use crate::shard::blocked::End;
 use crate::shard::message::{Message, Question, ServerMessage, Ticket};
 use crate::shard::owner::Shard;
 use crate::shard::plan::Request;
+
+/// Number of the transaction that DEBUG EFFECTS-SYNC waits for, among those of the server's own.
+pub(super) const EFFECTS_BARRIER: u64 = 1;
 
 /// How the answers of all shards become a reply.
 #[derive(Clone, Copy, Debug)]
@@ -182,7 +186,13 @@ impl Core {
         match question {
             Question::ClientList(filter) => (0, self.client_list(filter)),
             Question::ClientKill(filter) => (self.client_kill(filter, asking), Vec::new()),
-            Question::ClientUnblock { .. } => (0, Vec::new()),
+            &Question::ClientUnblock { id, with_error } => {
+                let end = if with_error { End::Error } else { End::Timeout };
+                let mut connections = self.connections.iter().flatten();
+                let found = connections.find(|connection| connection.session.id == id);
+                let found = found.map(|connection| connection.socket);
+                (found.is_some_and(|socket| self.unblock(socket, end)).into(), Vec::new())
+            }
             Question::Fence => {
                 self.end_pause();
                 (0, Vec::new())
@@ -204,7 +214,6 @@ impl Core {
 
     /// Acts on a message that is for connections.
     pub fn act_on(&mut self, own: &mut Shard, message: ServerMessage) {
-        let _ = &own;
         match message {
             ServerMessage::Adopt { socket, listener } => {
                 self.adopted.push((Origin::of_tag(listener), socket));
@@ -238,6 +247,11 @@ impl Core {
                     self.mark_dirty(id);
                 }
             }
+            ServerMessage::Blocked { ticket, from, timeout_ms } => self.block(ticket, from, timeout_ms),
+            ServerMessage::Served { ticket, database, arguments, reply } => {
+                self.served(own, ticket, database, &arguments, &reply);
+            }
+            ServerMessage::KeyReady(ticket) => self.key_ready(own, ticket),
             ServerMessage::Stop => self.stopping = true,
         }
     }
@@ -333,13 +347,14 @@ impl Core {
     /// Runs `DEBUG EFFECTS-SWITCH` on every shard under a barrier; nobody waits for its reply.
     fn switch_effects(&mut self, own: &mut Shard, on: bool) {
         let word: &[u8] = if on { b"ON" } else { b"OFF" };
-        self.begin_whole(own, 0, &[b"DEBUG", b"EFFECTS-SWITCH", word]);
+        self.begin_whole(own, 0, 0, &[b"DEBUG", b"EFFECTS-SWITCH", word]);
     }
 
-    /// Runs a barrier of this server's own.
-    fn begin_whole(&mut self, own: &mut Shard, sequence: u64, arguments: &[&[u8]]) {
+    /// Runs a command of this server's own.
+    pub fn begin_whole(&mut self, own: &mut Shard, sequence: u64, database: u32, arguments: &[&[u8]]) {
         let Resolved::Row(row) = resolve(arguments) else { return };
-        let requests = vec![Request::Run { row, caller: Default::default(), arguments }];
+        let caller = Caller { database, ..Caller::default() };
+        let requests = vec![Request::Run { row, caller, arguments }];
         self.begin(own, Ticket { connection: u64::MAX, sequence }, requests, false, &[], true);
     }
 
@@ -353,7 +368,7 @@ impl Core {
         let shards = std::sync::Arc::clone(&self.shards);
         shards.deliver(own);
         self.syncing.push(ticket);
-        self.begin_whole(own, 1, &[b"DBSIZE"]);
+        self.begin_whole(own, EFFECTS_BARRIER, 0, &[b"DBSIZE"]);
     }
 
     /// The barrier of [`Core::sync_effects`] has passed.

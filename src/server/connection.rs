@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use super::waiting::{Retry, Wait};
 use crate::base::slot::ShardId;
 use crate::command::session::{Changeable, ReplyMode, Session};
 use crate::net::SocketId;
@@ -20,7 +21,7 @@ enum Slot {
 
 /// How a connection goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub(super) enum Phase {
     /// It takes commands.
     Open,
     /// It takes no more commands and ends when its replies are sent.
@@ -31,7 +32,7 @@ pub enum Phase {
 
 /// One connection.
 #[derive(Debug)]
-pub struct Connection {
+pub(super) struct Connection {
     /// Its socket.
     pub socket: SocketId,
     /// Its client.
@@ -70,6 +71,12 @@ pub struct Connection {
     pub spanning: u32,
     /// Since when the output is above its soft limit, in milliseconds of the wall clock.
     pub soft_limit_since: Option<i64>,
+    /// What its command waits for, if that blocks.
+    pub blocked: Option<Box<Wait>>,
+    /// A blocking command over several shards, to be started anew.
+    pub retry: Option<Box<Retry>>,
+    /// Whether a blocking command is under way: everything behind it waits.
+    pub is_blocking: bool,
     /// Whether the stream of effects goes to it.
     pub takes_effects: bool,
     slots: VecDeque<Slot>,
@@ -104,6 +111,9 @@ impl Connection {
             is_half_closed: false,
             spanning: 0,
             soft_limit_since: None,
+            blocked: None,
+            retry: None,
+            is_blocking: false,
             takes_effects: false,
             slots: VecDeque::new(),
             first_sequence: 0,
@@ -133,12 +143,15 @@ impl Connection {
     /// commands for the same shard.
     #[inline]
     pub fn may_follow(&self, shard: ShardId, strict: bool) -> bool {
-        self.spanning == 0 && (!strict || shard == self.last_target || self.is_settled())
+        self.spanning == 0 && !self.is_blocking && (!strict || shard == self.last_target || self.is_settled())
     }
 
     /// Whether nothing but commands over several shards is under way, none of which changes the session.
     pub fn only_spanning_waits(&self) -> bool {
-        self.before_exec.is_none() && self.unexecuted == 0 && self.waiting == self.spanning as usize
+        self.before_exec.is_none()
+            && !self.is_blocking
+            && self.unexecuted == 0
+            && self.waiting == self.spanning as usize
     }
 
     /// Where the next reply in order goes.
@@ -181,6 +194,12 @@ impl Connection {
         matches!(self.session.reply_mode, ReplyMode::On | ReplyMode::SkipNext)
     }
 
+    /// Whether a reply with this number is still to come.
+    pub fn waits_for(&self, sequence: u64) -> bool {
+        let index = sequence.checked_sub(self.first_sequence).map(|index| index as usize);
+        index.and_then(|index| self.slots.get(index)).is_some_and(|slot| matches!(slot, Slot::Waiting { .. }))
+    }
+
     /// Puts a reply that came later into its place.
     pub fn answer(&mut self, sequence: u64, reply: &[u8]) {
         let Some(index) = sequence.checked_sub(self.first_sequence).map(|index| index as usize) else {
@@ -190,6 +209,7 @@ impl Connection {
         let Slot::Waiting { keep, spanning } = *slot else { return };
         self.waiting -= 1;
         self.spanning -= u32::from(spanning);
+        self.is_blocking = false;
         let reply = if keep { reply } else { &[] };
         if index == 0 {
             self.slots.pop_front();

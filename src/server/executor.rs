@@ -3,13 +3,13 @@
 //! It runs as the main task of a glommio executor and holds its shard's token for as long as it runs. To park it
 //! announces so, gives the token up and sleeps in the network ring, whose doorbell senders ring.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::ask::Tell;
+use super::ask::{EFFECTS_BARRIER, Tell};
 use super::connection::{Connection, Phase};
 use super::cron::Cron;
 use super::tick::Input;
@@ -101,6 +101,8 @@ pub(super) struct Core {
     pub tells: HashMap<Ticket, Tell, ahash::RandomState>,
     /// Connections accepted elsewhere that wait to be attached here.
     pub adopted: Vec<(Origin, OwnedFd)>,
+    /// When waits of blocked connections are over, with the connections.
+    pub deadlines: BTreeSet<(UnixMillis, u64)>,
     /// Replies to DEBUG EFFECTS-SYNC that wait for their barrier.
     pub syncing: Vec<Ticket>,
     /// Whether somebody watches all commands or a pause may hold them back, as of this tick.
@@ -148,6 +150,7 @@ impl Executor {
             effect_listeners: Vec::new(),
             tells: HashMap::default(),
             adopted: Vec::new(),
+            deadlines: BTreeSet::new(),
             syncing: Vec::new(),
             is_watchful: false,
             is_strict: false,
@@ -169,7 +172,8 @@ impl Executor {
                 Rest::Again => {}
                 Rest::Over => return Ok(()),
                 Rest::Parked => {
-                    let timeout = self.cron.until_next(&self.core.config);
+                    let overdue = self.core.until_overdue().map_or(Duration::MAX, Duration::from_millis);
+                    let timeout = self.cron.until_next(&self.core.config).min(overdue);
                     self.ring.wait(&mut self.events, Some(timeout))?;
                 }
             }
@@ -196,6 +200,7 @@ impl Executor {
     /// One turn of the loop; false when there is nothing left to do.
     fn turn(&mut self, own: &mut Shard) -> std::io::Result<bool> {
         self.core.refresh();
+        self.core.end_overdue();
         self.ring.poll(&mut self.events)?;
         let mut worked = !self.events.is_empty() || !self.core.ready.is_empty();
         let inputs = self.take_events();
@@ -206,7 +211,7 @@ impl Executor {
         }
         let shards = Arc::clone(&self.core.shards);
         shards.deliver(own);
-        self.core.flush_home();
+        self.core.flush_home(own);
         if self.cron.is_due() {
             self.cron.run(&mut self.core, own);
             shards.deliver(own);
@@ -385,6 +390,9 @@ impl Executor {
             return self.core.break_connection(id);
         }
         connection.is_half_closed = true;
+        if connection.blocked.is_some() {
+            return self.core.break_connection(id);
+        }
         self.core.end_if_finished(id);
     }
 
@@ -541,7 +549,7 @@ impl Core {
             self.home.handle(own, env, message);
             worked = true;
         }
-        self.deliver_answers();
+        self.deliver_answers(own);
         while let Some(message) = self.home.messages.pop_front() {
             self.act_on(own, message);
         }
@@ -549,14 +557,14 @@ impl Core {
     }
 
     /// Passes on commands for other shards, and the replies of those that ran at once.
-    fn flush_home(&mut self) {
+    fn flush_home(&mut self, own: &mut Shard) {
         let (config, server) = (Arc::clone(&self.config), Arc::clone(&self.server));
         self.home.flush(self.env(&config, &server));
-        self.deliver_answers();
+        self.deliver_answers(own);
     }
 
     /// Passes on replies that came from other shards, and ends of transactions.
-    pub fn deliver_answers(&mut self) {
+    pub fn deliver_answers(&mut self, own: &mut Shard) {
         while let Some(answers) = self.home.answers.pop_front() {
             let mut start = 0;
             for &(ticket, length) in &answers.items {
@@ -567,7 +575,13 @@ impl Core {
         }
         while let Some(finished) = self.home.finished.pop_front() {
             if finished.ticket.connection == u64::MAX {
-                self.effects_barrier_passed();
+                if finished.ticket.sequence == EFFECTS_BARRIER {
+                    self.effects_barrier_passed();
+                }
+                continue;
+            }
+            if let Some(wish) = finished.wish {
+                self.block_on_several(own, finished.ticket, wish);
                 continue;
             }
             let id = SocketId::from_u64(finished.ticket.connection);
@@ -594,8 +608,15 @@ impl Core {
         let is_parsing = self.is_parsing;
         let Some(connection) = self.connection(id) else { return };
         connection.answer(ticket.sequence, reply);
+        let wait = connection.blocked.take_if(|wait| wait.is_for(ticket.sequence));
+        if wait.is_some() {
+            connection.retry = None;
+        }
         if connection.unparsed() > 0 || connection.has_input && is_parsing {
             self.make_ready(id);
+        }
+        if let Some(wait) = wait {
+            self.wait_is_over(id, &wait);
         }
         self.mark_dirty(id);
         self.end_if_finished(id);
@@ -635,6 +656,9 @@ impl Core {
         let Some(slot) = self.connections.get_mut(id.index()) else { return };
         let Some(mut connection) = slot.take() else { return };
         self.counters().clients.set(self.counters().clients.get().saturating_sub(1));
+        if let Some(wait) = connection.blocked.take() {
+            self.wait_is_over(id, &wait);
+        }
         connection.session.unwatch();
         let unwatched = std::mem::take(&mut connection.session.unwatched);
         self.send_unwatch(unwatched);

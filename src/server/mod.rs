@@ -11,3 +11,4 @@ mod connection;
 mod cron;
 mod executor;
 mod tick;
+mod waiting;

@@ -7,9 +7,11 @@
 
 use super::connection::{Connection, Phase};
 use super::executor::Core;
+use super::waiting::Retry;
 use crate::base::clock::Monotonic;
 use crate::base::limits::{COMMANDS_PER_TICK_MAX, PREFETCH_DISTANCE, UNANSWERED_COMMANDS_MAX};
 use crate::base::slot::ShardId;
+use crate::command::args::OwnedArgs;
 use crate::command::gate::{Admission, Node, admit};
 use crate::command::home::{HomeContext, Then};
 use crate::command::session::{Caller, ReplyMode};
@@ -138,7 +140,7 @@ impl Core {
         }
         let (config, server) = (self.config.clone(), self.server.clone());
         self.home.submit_group(own, self.env(&config, &server));
-        self.deliver_answers();
+        self.deliver_answers(own);
         self.is_parsing = false;
         self.run_plain(own, &arguments, &plain);
         for (input, used) in inputs.iter_mut().zip(used) {
@@ -272,7 +274,7 @@ impl Core {
         }
         let Resolved::Row(row) = resolve(arguments) else { return None };
         if !row.arity_fits(arguments.len())
-            || row.flags.contains(Flags::PROTECTED)
+            || row.flags.intersects(Flags::PROTECTED | Flags::BLOCKING)
             || !matches!(row.run, Run::Keyspace(_))
         {
             return None;
@@ -331,6 +333,7 @@ impl Core {
         };
         let target = row.map_or(Target::Home, |row| target(&self.server.slots, self.id, row, arguments));
         let must_settle = match target {
+            _ if row.is_some_and(|row| row.flags.contains(Flags::BLOCKING)) => !connection.is_settled(),
             Target::Shard(shard) => !connection.may_follow(shard, self.is_strict),
             Target::Spanning => !connection.only_spanning_waits(),
             Target::Home => !connection.is_settled(),
@@ -373,6 +376,10 @@ impl Core {
             connection.session.last_command = Some(row);
         }
         match target {
+            Target::Shard(shard) if row.flags.contains(Flags::BLOCKING) => {
+                self.run_blocking(own, id, row, shard, arguments);
+                self.taken(id)
+            }
             Target::Shard(shard) if matches!(row.run, Run::Keyspace(_)) => Step::Plain(row, shard),
             Target::Spanning => {
                 self.start_spanning(own, id, row, arguments);
@@ -563,6 +570,10 @@ impl Core {
         let caller = connection.session.caller;
         let may_borrow = connection.spanning == 0;
         let ticket = connection.wait(true);
+        if row.flags.contains(Flags::BLOCKING) {
+            connection.is_blocking = true;
+            connection.retry = Some(Box::new(Retry { row, caller, arguments: OwnedArgs::copy(arguments) }));
+        }
         let requests = vec![Request::Run { row, caller, arguments }];
         self.begin(own, ticket, requests, false, &[], may_borrow);
     }
@@ -587,7 +598,22 @@ impl Core {
         let (config, server) = (self.config.clone(), self.server.clone());
         let env = self.env(&config, &server);
         self.home.start(own, env, ticket, protocol, requests, is_block, watches, may_borrow);
-        self.deliver_answers();
+        self.deliver_answers(own);
+    }
+
+    /// A command that may block, on the shard of its keys; everything behind it waits for its reply.
+    fn run_blocking(
+        &mut self,
+        own: &mut Shard,
+        id: SocketId,
+        row: &'static Command,
+        target: ShardId,
+        arguments: &[&[u8]],
+    ) {
+        self.run_alone(own, id, row, target, arguments);
+        if let Some(connection) = self.connection(id) {
+            connection.is_blocking = connection.waiting() > 0;
+        }
     }
 
     /// A plain command that is not part of a batch.

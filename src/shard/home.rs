@@ -21,7 +21,7 @@ use super::stream::Stream;
 use super::transaction::{Gathering, Next, Transaction};
 use crate::base::limits::{BORROWED_BATCH_MAX, GROUP_KEYS_MAX};
 use crate::base::slot::ShardId;
-use crate::command::context::{self, Context};
+use crate::command::context::{self, Context, Wish};
 use crate::command::effect::{Effects, Propagation};
 use crate::command::session::{Caller, Watch};
 use crate::command::{Command, Flags, Run};
@@ -40,6 +40,8 @@ pub struct Finished {
     pub is_stale: bool,
     /// Keys that the client watches now (WATCH).
     pub watched: Vec<Watch>,
+    /// What a blocking command waits for; then there is no reply, and the shards of these keys tell when they change.
+    pub wish: Option<Wish>,
 }
 
 /// What waits to be flushed for one other shard.
@@ -314,7 +316,7 @@ impl Home {
             };
         }
         for &shard in &involved {
-            held(&mut tokens, own, shard).finish(id);
+            held(&mut tokens, own, shard).finish_directly(env, id);
         }
         for (_, token) in &mut tokens {
             self.slow.append(&mut token.slow);
@@ -363,6 +365,7 @@ impl Home {
             Message::Release(id) => own.release(env, id),
             Message::Effects { from, records } => self.stream.push(from, records, &mut self.stream_bytes),
             Message::Unwatch(names) => own.unwatch(&names),
+            Message::Unblock(ticket, end) => own.unblock(env, ticket, end),
             Message::Server(message) => self.messages.push_back(message),
         }
     }
@@ -423,12 +426,14 @@ impl Home {
         }
         let mut watched = transaction.watched();
         let is_stale = transaction.is_stale();
+        let mut wish = transaction.take_wish();
         let finished = &mut self.finished;
         transaction.replies(&mut self.rng, |ticket, reply| {
             let watched = watched.take();
             let is_watch = watched.is_some() && reply.first() != Some(&b'-');
             let reply = if is_watch { b"+OK\r\n".to_vec() } else { reply };
-            finished.push_back(Finished { is_stale, ticket, reply, watched: watched.unwrap_or_default() });
+            let (watched, wish) = (watched.unwrap_or_default(), wish.take());
+            finished.push_back(Finished { is_stale, ticket, reply, watched, wish });
         });
     }
 
@@ -444,6 +449,7 @@ impl Home {
         // The shards of the entries know whether effects are collected; a barrier may have switched that here already.
         let mut effects = Effects { on: true, ..Effects::default() };
         let mut reply = Vec::new();
+        let mut wish = None;
         let scratch = &mut self.scratch;
         let dirty_before = scratch.counters.dirty;
         let mut versions = Vec::with_capacity(entries.len());
@@ -472,9 +478,12 @@ impl Home {
                 effects: &mut effects,
                 propagation: Propagation::Verbatim,
                 changed: false,
+                may_block: transaction.may_block() && row.flags.contains(Flags::BLOCKING),
+                blocked: None,
             };
             let started = crate::base::clock::Monotonic::now();
             let succeeded = context::run(&mut context, handler, &arguments.slices());
+            wish = context.blocked.take();
             let nanos = crate::base::clock::Monotonic::now().nanos_since(started);
             env.server.commands.of(self.id, row.index).count(nanos, succeeded);
         }
@@ -489,7 +498,7 @@ impl Home {
         }
         scratch.end_scratch(&mut own.keyspace);
         let dirty = scratch.counters.dirty - dirty_before;
-        transaction.gathered(order, reply, back, effects.commands, dirty)
+        transaction.gathered(order, reply, back, effects.commands, dirty, wish)
     }
 }
 

@@ -163,6 +163,22 @@ impl Locks {
         }
     }
 
+    /// Whether nobody but `besides` holds what `claims` claims. Those who wait do not count: it goes before them.
+    pub fn is_free_besides(&self, claims: &Claims, besides: Option<RequestId>) -> bool {
+        let besides = besides.and_then(|id| self.requests.get_key_value(&id));
+        let holds_whole = matches!(besides, Some((_, Request { claims: Claims::Whole(_), .. })));
+        if self.whole_shared + self.whole_exclusive > usize::from(holds_whole) {
+            return false;
+        }
+        let Claims::Keys(keys) = claims else { return self.requests.is_empty() };
+        keys.iter().all(|(hash, mode)| {
+            let Some(queue) = self.keys.get(hash) else { return true };
+            queue.requests[..queue.granted].iter().all(|&(id, held)| {
+                besides.is_some_and(|(&own, _)| own == id) || (*mode == Mode::Shared && held == Mode::Shared)
+            })
+        })
+    }
+
     /// Whether anybody holds or waits for the key `hash`, alone or with the whole shard.
     pub fn is_claimed(&self, hash: u64) -> bool {
         !self.requests.is_empty()

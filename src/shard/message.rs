@@ -10,11 +10,12 @@ use crate::command::effect::Effect;
 use crate::command::session::Caller;
 use crate::store::entry::Entry;
 
+use super::blocked::End;
 use super::locks::Claims;
 use super::stream::{Place, Record};
 
 /// Names a reply that a connection of the home shard waits for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket {
     /// The connection, with the generation of its slot.
     pub connection: u64,
@@ -141,6 +142,8 @@ pub enum Work {
         effects: Vec<(Place, Effect)>,
         /// How many changes of the dataset they were.
         dirty: u64,
+        /// The home shard waits for changes of these keys, to try again for this reply.
+        waits: Option<(Ticket, Vec<Name>)>,
     },
 }
 
@@ -242,6 +245,8 @@ pub enum Message {
     },
     /// Home to owner: keys that a client no longer watches. Not answered.
     Unwatch(Vec<Name>),
+    /// Home to owner: a blocked command waits no more. Answered as the end says, unless it was served meanwhile.
+    Unblock(Ticket, End),
     /// Something for the server floor of the receiving shard.
     Server(ServerMessage),
 }
@@ -315,6 +320,28 @@ pub enum ServerMessage {
         /// The bytes.
         bytes: Vec<u8>,
     },
+    /// Owner to home: a command blocks. Not answered; [`Message::Unblock`] ends it.
+    Blocked {
+        /// The reply it owes.
+        ticket: Ticket,
+        /// The owner.
+        from: ShardId,
+        /// For how long it may, milliseconds; `None` for ever.
+        timeout_ms: Option<i64>,
+    },
+    /// Owner to home: a blocked command was served. Not answered.
+    Served {
+        /// Whose reply it is.
+        ticket: Ticket,
+        /// Database of the command.
+        database: u32,
+        /// The command, for what cannot be delivered to be put back.
+        arguments: OwnedArgs,
+        /// The reply.
+        reply: Vec<u8>,
+    },
+    /// Owner to home: a key that the command of this reply waits for has changed. The home shard tries again.
+    KeyReady(Ticket),
     /// Every shard: the process is stopping. Not answered.
     Stop,
 }

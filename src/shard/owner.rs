@@ -5,10 +5,11 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use super::Env;
+use super::blocked::{Blocked, End, Turn, UNBLOCKED, Waiter};
 use super::locks::{Claims, Locks, RequestId};
 use super::message::{
-    Answers, Batch, Message, Moved, Name, Outcome, Part, PartCommand, PartCommands, Ticket, TransactionId,
-    Work,
+    Answers, Batch, Message, Moved, Name, Outcome, Part, PartCommand, PartCommands, ServerMessage, Ticket,
+    TransactionId, Work,
 };
 use super::route::claims_of;
 use super::stream::{Place, Record};
@@ -16,7 +17,7 @@ use crate::base::clock::{Monotonic, UnixMillis};
 use crate::base::limits::PREFETCH_DISTANCE;
 use crate::base::slot::ShardId;
 use crate::command::args::{OwnedArgs, OwnedCommand};
-use crate::command::context::{self, Context};
+use crate::command::context::{self, Context, Wish};
 use crate::command::effect::{Effect, Effects, Propagation};
 use crate::command::session::Caller;
 use crate::command::{Command, Flags, Run};
@@ -76,6 +77,9 @@ pub struct Shard {
     locks: Locks,
     waiting: AHashMap<RequestId, Waiting>,
     held: AHashMap<TransactionId, Held>,
+    blocked: Blocked,
+    /// Keys for which those behind this one have their turn.
+    resumed: Vec<(Name, Ticket)>,
     next_request: u64,
     effects: Effects,
     records: Vec<Record>,
@@ -99,6 +103,8 @@ impl Shard {
             locks: Locks::default(),
             waiting: AHashMap::new(),
             held: AHashMap::new(),
+            blocked: Blocked::default(),
+            resumed: Vec::new(),
             next_request: OWN_REQUEST,
             effects: Effects::default(),
             records: Vec::new(),
@@ -122,7 +128,11 @@ impl Shard {
     /// Whether nothing is under way here: no lock, no waiting command, no message to be delivered.
     pub fn is_idle(&self) -> bool {
         let is_silent = self.outbox.is_empty() && self.records.is_empty();
-        self.is_unlocked() && self.waiting.is_empty() && self.held.is_empty() && is_silent
+        self.is_unlocked()
+            && self.waiting.is_empty()
+            && self.held.is_empty()
+            && self.blocked.is_empty()
+            && is_silent
     }
 
     /// Whether `claims` would be granted at once.
@@ -149,8 +159,8 @@ impl Shard {
         self.clock = Monotonic::now();
     }
 
-    /// Runs a single-shard command and appends its reply to `out`; or, when its keys are locked, queues it behind the
-    /// lock and returns `false`: then the reply goes to `home` as a message.
+    /// Runs a single-shard command and appends its reply to `out`; or, when its keys are locked or it blocks, lets it wait
+    /// and returns `false`: then the reply goes to `home` as a message.
     pub fn run(
         &mut self,
         env: Env<'_>,
@@ -169,9 +179,10 @@ impl Shard {
                 return false;
             }
         }
-        self.serve(env, home, ticket, caller, row, arguments, out);
+        let replied = self.serve(env, home, ticket, caller, row, arguments, out);
         self.record_local();
-        true
+        self.serve_blocked(env, None);
+        replied
     }
 
     /// Runs a batch of another home shard; replies go to it as one message.
@@ -235,6 +246,7 @@ impl Shard {
     /// Ends a part: what waited for its keys runs.
     pub fn release(&mut self, env: Env<'_>, id: TransactionId) {
         self.finish(id);
+        self.serve_blocked(env, Some(id));
         self.unlock(env, id);
     }
 
@@ -248,6 +260,12 @@ impl Shard {
         now: UnixMillis,
     ) {
         self.begin(id, home, parts, may_write, now, false);
+    }
+
+    /// Ends a transaction that ran under borrowed tokens.
+    pub fn finish_directly(&mut self, env: Env<'_>, id: TransactionId) {
+        self.finish(id);
+        self.serve_blocked(env, None);
     }
 
     /// Ends a part: its record, if it was not pushed yet, and the release marker.
@@ -343,6 +361,7 @@ impl Shard {
         self.begin(id, home, 1, false, now, false);
         let outcome = self.work(env, id, work, true);
         self.held.remove(&id);
+        self.serve_blocked(env, Some(id));
         outcome
     }
 
@@ -367,11 +386,11 @@ impl Shard {
                     let mut bytes = Vec::new();
                     self.start_clock();
                     let arguments = command.arguments.slices();
-                    self.serve(env, home, ticket, caller, command.row, &arguments, &mut bytes);
+                    if self.serve(env, home, ticket, caller, command.row, &arguments, &mut bytes) {
+                        self.answer(home, ticket, bytes);
+                    }
                     self.record_local();
-                    let items = vec![(ticket, bytes.len() as u32)];
-                    let answers = Answers { items, bytes };
-                    self.outbox.push((home, Message::Answers { from: self.id, answers }));
+                    self.serve_blocked(env, Some(next));
                     self.locks.release(next, &mut granted);
                 }
             }
@@ -390,13 +409,16 @@ impl Shard {
                 let take = |name| self.take(env, order, name, &mut held);
                 Outcome::Taken(names.into_iter().map(take).collect())
             }
-            Work::Put { entries, effects, dirty } => {
+            Work::Put { entries, effects, dirty, waits } => {
                 self.keyspace.counters.dirty += dirty;
                 for moved in entries {
                     self.put_back(env, moved);
                 }
                 if self.effects.on {
                     held.effects.extend(effects);
+                }
+                if let Some((ticket, names)) = waits {
+                    self.block_elsewhere(held.home, ticket, names);
                 }
                 Outcome::Put
             }
@@ -451,7 +473,7 @@ impl Shard {
             if row.flags.contains(Flags::DENYOOM) {
                 self.make_room(env);
             }
-            self.perform(env, held.home, ticket, caller, row, arguments, &mut bytes);
+            self.perform(env, held.home, ticket, caller, row, arguments, &mut bytes, false);
             held.effects.extend(self.effects.commands.drain(..).map(|effect| ((order, true), effect)));
             ends.push((order, bytes.len() as u32));
         }
@@ -488,7 +510,7 @@ impl Shard {
         }
     }
 
-    /// Gates and the handler of one command outside of transactions, whose keys are all here and free.
+    /// Gates and the handler of one command outside of transactions, whose keys are all here and free; `false` when it blocks.
     #[inline]
     fn serve(
         &mut self,
@@ -499,16 +521,170 @@ impl Shard {
         row: &'static Command,
         arguments: &[&[u8]],
         out: &mut Vec<u8>,
-    ) {
+    ) -> bool {
         self.keyspace.keeps_expired = env.is_paused();
         if row.flags.contains(Flags::DENYOOM) && !self.make_room(env) {
             env.server.commands.of(self.id, row.index).reject();
-            return Reply::new(out, caller.protocol).error(OUT_OF_MEMORY);
+            Reply::new(out, caller.protocol).error(OUT_OF_MEMORY);
+            return true;
         }
-        self.perform(env, home, ticket, caller, row, arguments, out);
+        let may_block = row.flags.contains(Flags::BLOCKING);
+        match self.perform(env, home, ticket, caller, row, arguments, out, may_block) {
+            None => true,
+            Some(wish) => {
+                self.block(home, ticket, caller, row, arguments, wish);
+                false
+            }
+        }
     }
 
-    /// Runs one command whose keys are all here and free. Whether memory is too short for a transaction was judged
+    /// Lets a command wait until one of its keys changes.
+    #[cold]
+    fn block(
+        &mut self,
+        home: ShardId,
+        ticket: Ticket,
+        caller: Caller,
+        row: &'static Command,
+        arguments: &[&[u8]],
+        wish: Wish,
+    ) {
+        let Wish { keys, timeout_ms, null, arguments: own } = wish;
+        let arguments = own.unwrap_or_else(|| OwnedArgs::copy(arguments));
+        let names: Vec<Name> = keys.into_iter().map(|key| (caller.database, key)).collect();
+        let waiter = Waiter { home, ticket, caller, row, arguments, null };
+        for (database, key) in self.blocked.wait(waiter, names) {
+            self.keyspace.await_key(database, key);
+        }
+        let message = ServerMessage::Blocked { ticket, from: self.id, timeout_ms };
+        self.outbox.push((home, Message::Server(message)));
+    }
+
+    /// Lets a home shard wait that is to be told when one of these keys changes; it holds them locked now. One that waits
+    /// already has looked.
+    pub fn block_elsewhere(&mut self, home: ShardId, ticket: Ticket, names: Vec<Name>) {
+        if self.blocked.has_looked(ticket) {
+            self.outbox.push((home, Message::Server(ServerMessage::KeyReady(ticket))));
+        } else {
+            // Those behind it have their turn when the lock is released.
+            for name in self.blocked.names_of(ticket) {
+                self.resumed.push((name, ticket));
+            }
+        }
+        for (database, key) in self.blocked.wait_elsewhere(home, ticket, names) {
+            self.keyspace.await_key(database, key);
+        }
+    }
+
+    /// Ends a wait that nothing served; the command is answered as `end` says.
+    pub fn unblock(&mut self, env: Env<'_>, ticket: Ticket, end: End) {
+        let names = self.blocked.names_of(ticket);
+        let Some(waiter) = self.end_wait(ticket) else {
+            // Those behind it need not wait for how it ends.
+            names.into_iter().for_each(|(database, key)| self.keyspace.make_ready(database, &key));
+            return self.serve_blocked(env, None);
+        };
+        let mut bytes = Vec::new();
+        let mut reply = Reply::new(&mut bytes, waiter.caller.protocol);
+        match end {
+            End::Timeout => waiter.null.reply(&mut reply),
+            End::Error => reply.error(UNBLOCKED),
+            End::Gone => return,
+        }
+        self.answer(waiter.home, ticket, bytes);
+    }
+
+    fn end_wait(&mut self, ticket: Ticket) -> Option<Waiter> {
+        let (waiter, over) = self.blocked.remove(ticket);
+        for (database, key) in over {
+            self.keyspace.forget_awaited(database, &key);
+        }
+        waiter
+    }
+
+    /// Runs those who wait for keys that have changed. `besides` is a request whose locks do not count: it has ended and is
+    /// about to release them.
+    #[inline]
+    fn serve_blocked(&mut self, env: Env<'_>, besides: Option<RequestId>) {
+        if self.keyspace.has_ready() || !self.resumed.is_empty() {
+            self.serve_ready(env, besides);
+        }
+    }
+
+    #[cold]
+    fn serve_ready(&mut self, env: Env<'_>, besides: Option<RequestId>) {
+        let mut later = Vec::new();
+        loop {
+            let ready = self.keyspace.take_ready();
+            let resumed = std::mem::take(&mut self.resumed);
+            if ready.is_empty() && resumed.is_empty() {
+                break;
+            }
+            let turns = ready.into_iter().map(|name| (name, None));
+            for (name, behind) in turns.chain(resumed.into_iter().map(|(name, ticket)| (name, Some(ticket))))
+            {
+                for ticket in self.blocked.queue(&name, behind) {
+                    match self.blocked.turn(ticket) {
+                        None => {}
+                        Some(Turn::Await) => break,
+                        Some(Turn::Tell(home)) => {
+                            self.outbox.push((home, Message::Server(ServerMessage::KeyReady(ticket))));
+                            break;
+                        }
+                        Some(Turn::Run(waiter)) if self.run_again(env, besides, &waiter) => {}
+                        Some(Turn::Run(_)) => {
+                            later.push(name.clone());
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        // Locked by somebody else, at whose end they have another turn.
+        for (database, key) in later {
+            self.keyspace.make_ready(database, &key);
+        }
+    }
+
+    /// Runs a waiting command again; it goes on waiting if it finds nothing. `false` when other locks are in its way.
+    fn run_again(&mut self, env: Env<'_>, besides: Option<RequestId>, waiter: &Waiter) -> bool {
+        let Waiter { home, ticket, caller, row, ref arguments, .. } = *waiter;
+        let slices = arguments.slices();
+        if !self.locks.is_empty() {
+            let claims = claims_of(&self.keyspace, row, &slices);
+            if !self.locks.is_free_besides(&claims, besides) {
+                return false;
+            }
+        }
+        let mut bytes = Vec::new();
+        self.start_clock();
+        match self.perform(env, home, ticket, caller, row, &slices, &mut bytes, true) {
+            Some(wish) => {
+                if let Some(arguments) = wish.arguments {
+                    self.blocked.set_arguments(ticket, arguments);
+                }
+            }
+            // A value of another type came to be: whoever waits for a list goes on waiting for it.
+            None if bytes.starts_with(b"-WRONGTYPE") && row.name != "xreadgroup" => {}
+            None => {
+                self.end_wait(ticket);
+                let database = caller.database;
+                let message =
+                    ServerMessage::Served { ticket, database, arguments: arguments.clone(), reply: bytes };
+                self.outbox.push((home, Message::Server(message)));
+            }
+        }
+        self.record_local();
+        true
+    }
+
+    fn answer(&mut self, home: ShardId, ticket: Ticket, bytes: Vec<u8>) {
+        let items = vec![(ticket, bytes.len() as u32)];
+        let answers = Answers { items, bytes };
+        self.outbox.push((home, Message::Answers { from: self.id, answers }));
+    }
+
+    /// Runs one command whose keys are all here and free; returns what it waits for if it blocks. Whether memory is too short for a transaction was judged
     /// before it began: none is done by half.
     fn perform(
         &mut self,
@@ -519,11 +695,12 @@ impl Shard {
         row: &'static Command,
         arguments: &[&[u8]],
         out: &mut Vec<u8>,
-    ) {
+        may_block: bool,
+    ) -> Option<Wish> {
         let mut reply = Reply::new(out, caller.protocol);
         let Run::Keyspace(handler) = row.run else {
             reply.error("ERR command does not run on a shard");
-            return;
+            return None;
         };
         if row.single_key == 0 && arguments.len() > 2 {
             self.prefetch_keys(row, caller, arguments);
@@ -541,8 +718,11 @@ impl Shard {
             effects: &mut self.effects,
             propagation: Propagation::Verbatim,
             changed: false,
+            may_block,
+            blocked: None,
         };
         let succeeded = context::run(&mut context, handler, arguments);
+        let wish = context.blocked.take();
         let ended = Monotonic::now();
         let nanos = ended.nanos_since(self.clock);
         self.clock = ended;
@@ -556,6 +736,7 @@ impl Shard {
         if slow_us >= 0 && nanos / 1000 >= slow_us as u64 {
             self.note_slow(home, ticket, nanos / 1000, row, arguments);
         }
+        wish
     }
 
     /// Starts fetching all keys of one command, so that it does not wait for one after another.

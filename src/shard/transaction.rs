@@ -12,6 +12,7 @@ use super::message::{Moved, Name, Outcome, Part, PartCommands, Ticket, Transacti
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
 use crate::command::args::OwnedArgs;
+use crate::command::context::Wish;
 use crate::command::merge;
 use crate::command::session::{Caller, Watch};
 use crate::command::{Command, Merge};
@@ -137,6 +138,7 @@ pub struct Transaction {
     taken: Vec<(ShardId, Moved)>,
     waiting: usize,
     stale: bool,
+    wish: Option<Wish>,
 }
 
 impl Transaction {
@@ -164,6 +166,7 @@ impl Transaction {
             taken: Vec::new(),
             waiting: 0,
             stale: false,
+            wish: None,
         }
     }
 
@@ -259,6 +262,16 @@ impl Transaction {
         }
     }
 
+    /// Whether it is one command alone, which may wait for its keys.
+    pub fn may_block(&self) -> bool {
+        matches!(self.members.as_slice(), [Member { is_block: false, .. }]) && self.commands.len() == 1
+    }
+
+    /// What the command waits for, if it found nothing to serve; it has no reply then.
+    pub fn take_wish(&mut self) -> Option<Wish> {
+        self.wish.take()
+    }
+
     /// Gives back the entries of a gathered command with its reply; what comes next is the round that puts them back.
     pub fn gathered(
         &mut self,
@@ -267,6 +280,7 @@ impl Transaction {
         entries: Vec<(ShardId, Moved)>,
         effects: Vec<crate::command::effect::Effect>,
         dirty: u64,
+        wish: Option<Wish>,
     ) -> Next {
         self.rounds.pop_front();
         if let Some(Planned::Gathered { reply, .. }) = self.commands.get_mut(order) {
@@ -279,6 +293,8 @@ impl Transaction {
                 None => by_shard.push((shard, vec![moved])),
             }
         }
+        self.wish = wish;
+        let ticket = self.members.first().map(|member| member.ticket).unwrap_or_default();
         let mut effects: Vec<_> = effects.into_iter().map(|effect| ((order as u32, true), effect)).collect();
         let mut dirty = dirty;
         let works = by_shard
@@ -286,7 +302,12 @@ impl Transaction {
             .map(|(shard, entries)| {
                 // The first part carries the effects of the whole command.
                 let effects = std::mem::take(&mut effects);
-                (shard, Work::Put { entries, effects, dirty: std::mem::take(&mut dirty) })
+                let waits = self.wish.as_ref().map(|wish| {
+                    let names =
+                        entries.iter().map(|moved| &moved.name).filter(|name| wish.keys.contains(&name.1));
+                    (ticket, names.cloned().collect())
+                });
+                (shard, Work::Put { entries, effects, dirty: std::mem::take(&mut dirty), waits })
             })
             .collect();
         let last = self.rounds.is_empty();

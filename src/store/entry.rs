@@ -10,7 +10,7 @@
 //! ```
 //!
 //! `meta` is the access clock (24 bits) below the kind and flags (8 bits). The value is an `i64`, the
-//! bytes of a short string, or the pointer of a `Box<Value>`. A block fills its allocator class; what
+//! bytes of a short string, a small collection packed behind a byte for its type, or the pointer of a `Box<Value>`. A block fills its allocator class; what
 //! the value leaves of it is its room to grow in place.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -19,10 +19,11 @@ use std::ptr::{self, NonNull};
 
 use crate::base::number::parse_i64;
 
+use super::packed::PackedRef;
 use super::size_class::allocation_size;
-use super::value::Value;
+use super::value::{Kind, Value};
 
-/// Longest string, in bytes, kept inside the block; longer ones are a [`Value::String`].
+/// Longest string or packed collection, in bytes, kept inside the block; longer ones are a [`Value`].
 pub const INLINE_BYTES_MAX: usize = 1024;
 
 /// Longest string, in bytes, that OBJECT ENCODING calls `embstr`.
@@ -38,6 +39,7 @@ const KIND_MASK: u32 = 0x0300_0000;
 const KIND_INT: u32 = 0x0000_0000;
 const KIND_BYTES: u32 = 0x0100_0000;
 const KIND_OBJECT: u32 = 0x0200_0000;
+const KIND_PACKED: u32 = 0x0300_0000;
 const HAS_DEADLINE: u32 = 0x0400_0000;
 const RAW: u32 = 0x0800_0000;
 
@@ -61,6 +63,8 @@ pub enum NewValue<'a> {
     Bytes(&'a [u8]),
     /// A string that was modified: `raw` whatever its length.
     Raw(&'a [u8]),
+    /// A small collection: it must fit ([`super::packed::Packed::fits_entry`]).
+    Packed(Kind, PackedRef<'a>),
     /// Any other value, or a long string that is already on the heap.
     Object(Box<Value>),
 }
@@ -87,6 +91,7 @@ impl<'a> NewValue<'a> {
     fn len(&self) -> usize {
         match self {
             NewValue::Bytes(bytes) | NewValue::Raw(bytes) => bytes.len(),
+            NewValue::Packed(_, packed) => 1 + packed.bytes_len(),
             NewValue::Int(_) | NewValue::Object(_) => WORD_BYTES,
         }
     }
@@ -99,6 +104,8 @@ pub enum ValueRef<'a> {
     Int(i64),
     /// A short string.
     Bytes(&'a [u8]),
+    /// A small collection.
+    Packed(Kind, PackedRef<'a>),
     /// Anything else, long strings included.
     Object(&'a Value),
 }
@@ -142,9 +149,19 @@ impl Entry {
         match self.kind() {
             KIND_INT => ValueRef::Int(self.word() as i64),
             KIND_BYTES => ValueRef::Bytes(self.inline()),
+            KIND_PACKED => match self.inline() {
+                [kind, packed @ ..] => ValueRef::Packed(Kind::of_tag(*kind), PackedRef::over(packed)),
+                [] => ValueRef::Bytes(&[]),
+            },
             // SAFETY: an object entry owns the box behind its pointer, and is borrowed.
             _ => ValueRef::Object(unsafe { &*self.object() }),
         }
+    }
+
+    /// Frees about `budget` elements of a large value that nobody can reach any more; returns how many, 0 when the rest is
+    /// freed at one go.
+    pub fn free_some(&mut self, budget: usize) -> usize {
+        self.object_mut().map_or(0, |value| value.free_some(budget))
     }
 
     /// The value for change, if it lives on the heap.
@@ -158,7 +175,8 @@ impl Entry {
         match self.value() {
             ValueRef::Int(int) => Some(digits.format(int).as_bytes()),
             ValueRef::Bytes(bytes) => Some(bytes),
-            ValueRef::Object(Value::String(bytes)) => Some(bytes),
+            ValueRef::Object(value) => value.as_string().map(Vec::as_slice),
+            ValueRef::Packed(..) => None,
         }
     }
 
@@ -171,6 +189,7 @@ impl Entry {
     pub fn type_name(&self) -> &'static str {
         match self.value() {
             ValueRef::Object(value) => value.type_name(),
+            ValueRef::Packed(kind, _) => kind.type_name(),
             _ => "string",
         }
     }
@@ -181,6 +200,7 @@ impl Entry {
             ValueRef::Int(_) => "int",
             ValueRef::Bytes(_) if self.header().meta & RAW != 0 => "raw",
             ValueRef::Bytes(_) => "embstr",
+            ValueRef::Packed(kind, _) => kind.packed_name(),
             ValueRef::Object(value) => value.encoding_name(),
         }
     }
@@ -244,9 +264,7 @@ impl Entry {
                 // SAFETY: the value is `len` initialized bytes at `value_at`, borrowed exclusively.
                 Some(unsafe { std::slice::from_raw_parts_mut(self.at(self.value_at()), len) })
             }
-            _ => match self.object_mut()? {
-                Value::String(bytes) => Some(bytes.as_mut_slice()),
-            },
+            _ => self.object_mut()?.as_string_mut().map(Vec::as_mut_slice),
         }
     }
 
@@ -261,10 +279,8 @@ impl Entry {
                 return true;
             }
         }
-        match self.object_mut() {
-            Some(Value::String(bytes)) => bytes.resize(len, 0),
-            None => return false,
-        }
+        let Some(bytes) = self.object_mut().and_then(Value::as_string_mut) else { return false };
+        bytes.resize(len, 0);
         true
     }
 
@@ -287,12 +303,9 @@ impl Entry {
             }
             self.move_to_heap(2 * len);
         }
-        match self.object_mut()? {
-            Value::String(bytes) => {
-                bytes.extend_from_slice(tail);
-                Some(bytes.len())
-            }
-        }
+        let bytes = self.object_mut()?.as_string_mut()?;
+        bytes.extend_from_slice(tail);
+        Some(bytes.len())
     }
 
     /// The same value, deadline and access clock under another key; the value moves by pointer.
@@ -318,6 +331,7 @@ impl Entry {
             ValueRef::Int(int) => NewValue::Int(int),
             ValueRef::Bytes(bytes) if self.header().meta & RAW != 0 => NewValue::Raw(bytes),
             ValueRef::Bytes(bytes) => NewValue::Bytes(bytes),
+            ValueRef::Packed(kind, packed) => NewValue::Packed(kind, packed),
             ValueRef::Object(value) => NewValue::Object(Box::new(value.clone())),
         };
         let copy = Entry::new(key, value, self.expire_at());
@@ -395,6 +409,15 @@ impl Entry {
                 let raw = matches!(value, NewValue::Raw(_)) || len > EMBSTR_BYTES_MAX;
                 KIND_BYTES | if raw { RAW } else { 0 }
             }
+            NewValue::Packed(kind, packed) => {
+                // SAFETY: the room holds the tag and the packed bytes, which cannot lie in a block borrowed exclusively.
+                unsafe {
+                    let place = self.at(self.value_at());
+                    place.write(kind.tag());
+                    ptr::copy_nonoverlapping(packed.as_bytes().as_ptr(), place.add(1), len - 1);
+                }
+                KIND_PACKED
+            }
             NewValue::Object(object) => {
                 // SAFETY: the room holds a pointer; the box now belongs to the block.
                 unsafe {
@@ -433,7 +456,7 @@ impl Entry {
                 self.set_value(NewValue::Raw(digits.format(int).as_bytes()));
             }
             ValueRef::Bytes(_) => self.set_meta(self.header().meta | RAW),
-            ValueRef::Object(_) => {}
+            ValueRef::Packed(..) | ValueRef::Object(_) => {}
         }
     }
 

@@ -61,6 +61,12 @@ impl Graveyard {
             match tomb {
                 Tomb::Entry(entry) => {
                     let bytes = entry.memory_usage();
+                    let elements = entry.free_some(left);
+                    if elements > 0 {
+                        self.bytes -= bytes - entry.memory_usage();
+                        left = left.saturating_sub(elements);
+                        continue;
+                    }
                     self.bytes -= bytes;
                     left = left.saturating_sub(1 + bytes / BYTES_PER_BUDGET);
                     freed += 1;

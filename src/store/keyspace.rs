@@ -1,7 +1,7 @@
 //! The keyspace of one shard: its databases, the versions of watched keys, the expire cycle, and counters of what
 //! happened to keys. What goes when memory is short is chosen in [`super::evict`].
 
-use ahash::{AHashMap, RandomState};
+use ahash::{AHashMap, AHashSet, RandomState};
 
 use super::database::Database;
 use super::entry::Entry;
@@ -52,6 +52,9 @@ pub struct Keyspace {
     pub counters: KeyspaceCounters,
     /// Whether keys whose time has come are only hidden, not removed: while CLIENT PAUSE keeps the dataset as it is.
     pub keeps_expired: bool,
+    /// Keys that blocked clients wait for, and those of them that have changed.
+    awaited: AHashSet<(u32, Box<[u8]>)>,
+    ready: Vec<(u32, Box<[u8]>)>,
 }
 
 impl Keyspace {
@@ -67,6 +70,8 @@ impl Keyspace {
             candidates: Pool::default(),
             counters: KeyspaceCounters::default(),
             keeps_expired: false,
+            awaited: AHashSet::new(),
+            ready: Vec::new(),
         }
     }
 
@@ -111,12 +116,52 @@ impl Keyspace {
         self.databases.get_mut(database)?.remove(hash, key)
     }
 
-    /// Tells those who watch the key that it changed.
+    /// Tells those who watch the key or wait for it that it changed.
     #[inline]
     pub fn touch(&mut self, database: usize, key: &[u8]) {
         if !self.watched.is_empty() {
             self.touch_watched(database, key);
         }
+        if !self.awaited.is_empty() {
+            self.make_ready(database as u32, key);
+        }
+    }
+
+    /// Somebody waits for changes of a key from now on.
+    pub fn await_key(&mut self, database: u32, key: Box<[u8]>) {
+        self.awaited.insert((database, key));
+    }
+
+    /// Nobody waits for the key any more.
+    pub fn forget_awaited(&mut self, database: u32, key: &[u8]) {
+        self.awaited.remove(&(database, Box::from(key)));
+    }
+
+    /// Those who wait for the key are to be run again.
+    #[cold]
+    pub fn make_ready(&mut self, database: u32, key: &[u8]) {
+        let name = (database, Box::from(key));
+        if self.awaited.contains(&name) && !self.ready.contains(&name) {
+            self.ready.push(name);
+        }
+    }
+
+    /// Whether keys that somebody waits for have changed.
+    #[inline]
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The keys that somebody waits for and that have changed, in the order of their changes.
+    pub fn take_ready(&mut self) -> Vec<(u32, Box<[u8]>)> {
+        std::mem::take(&mut self.ready)
+    }
+
+    /// All keys of a database that somebody waits for may have changed.
+    pub fn make_all_ready(&mut self, database: usize) {
+        let of_database = |name: &&(u32, Box<[u8]>)| name.0 as usize == database;
+        let names: Vec<_> = self.awaited.iter().filter(of_database).cloned().collect();
+        names.into_iter().for_each(|(database, key)| self.make_ready(database, &key));
     }
 
     #[cold]
@@ -138,6 +183,7 @@ impl Keyspace {
 
     #[cold]
     fn touch_expired(&mut self, database: usize, key: &[u8]) {
+        self.make_ready(database as u32, key);
         match self.watched.get_mut(&(database as u32, Box::from(key))) {
             Some(watched) if watched.unseen => watched.unseen = false,
             _ => self.touch_watched(database, key),
@@ -196,10 +242,13 @@ impl Keyspace {
     /// Swaps two databases (SWAPDB). Watches stay with the index.
     pub fn swap(&mut self, one: usize, other: usize) {
         self.databases.swap(one, other);
+        self.make_all_ready(one);
+        self.make_all_ready(other);
     }
 
     /// Puts a fresh database in place of one and returns the old one, to be freed by whoever has the time.
     pub fn replace_database(&mut self, index: usize) -> Database {
+        self.make_all_ready(index);
         let fresh = Database::new(self.hashers.clone());
         std::mem::replace(&mut self.databases[index], fresh)
     }
@@ -223,7 +272,7 @@ impl Keyspace {
             while let Some(entry) = self.databases[index].expire_next(now, budget, &may_remove) {
                 removed += 1;
                 self.counters.expired += 1;
-                if !self.watched.is_empty() {
+                if !self.watched.is_empty() || !self.awaited.is_empty() {
                     self.touch_expired(index, entry.key());
                 }
                 on_expired(index, &entry);
@@ -279,7 +328,7 @@ impl Keyspace {
         }
         let entry = self.remove(database, key);
         self.counters.expired += 1;
-        if !self.watched.is_empty() {
+        if !self.watched.is_empty() || !self.awaited.is_empty() {
             self.touch_expired(database, key);
         }
         entry

@@ -1,9 +1,54 @@
 //! The values too large, or of too rich a type, to live inside an entry's own block.
 //!
-//! An entry holds such a value as a `Box<Value>`, so it moves between keys and shards by pointer.
-//! What the types do lives beside them; no keys and no deadlines here.
+//! An entry holds such a value as a `Box<Value>`, so it moves between keys and shards by pointer. Small hashes, sets and
+//! sorted sets live inside the block, [packed](super::packed). What the types do lives beside them; no keys and no deadlines
+//! here.
 
+use super::packed::{Packed, PackedRef};
 use super::size_class::allocation_size;
+
+/// The types other than strings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A list.
+    List,
+    /// A hash.
+    Hash,
+    /// A set.
+    Set,
+    /// A sorted set.
+    SortedSet,
+    /// A stream.
+    Stream,
+}
+
+impl Kind {
+    const ALL: [Kind; 5] = [Kind::List, Kind::Hash, Kind::Set, Kind::SortedSet, Kind::Stream];
+
+    /// The name TYPE answers.
+    pub const fn type_name(self) -> &'static str {
+        match self {
+            Kind::List => "list",
+            Kind::Hash => "hash",
+            Kind::Set => "set",
+            Kind::SortedSet => "zset",
+            Kind::Stream => "stream",
+        }
+    }
+
+    /// The name OBJECT ENCODING answers for the packed form.
+    pub const fn packed_name(self) -> &'static str {
+        "listpack"
+    }
+
+    pub(super) const fn tag(self) -> u8 {
+        self as u8
+    }
+
+    pub(super) fn of_tag(tag: u8) -> Self {
+        Self::ALL[tag as usize]
+    }
+}
 
 /// A value on the heap. Each variant answers its size in constant time, because memory is counted
 /// whenever an entry changes.
@@ -28,6 +73,20 @@ impl Value {
         }
     }
 
+    /// The string, if it is one.
+    pub fn as_string(&self) -> Option<&Vec<u8>> {
+        match self {
+            Value::String(bytes) => Some(bytes),
+        }
+    }
+
+    /// The string for change, if it is one.
+    pub fn as_string_mut(&mut self) -> Option<&mut Vec<u8>> {
+        match self {
+            Value::String(bytes) => Some(bytes),
+        }
+    }
+
     /// Heap bytes of the value and of its box, as the allocator rounds them. Constant time.
     pub fn memory_usage(&self) -> usize {
         let content = match self {
@@ -35,6 +94,54 @@ impl Value {
         };
         allocation_size(size_of::<Value>()) + content
     }
+
+    /// Frees about `budget` elements of a value that nobody can reach any more; returns how many, 0 when dropping the rest
+    /// takes no time to speak of.
+    pub fn free_some(&mut self, _budget: usize) -> usize {
+        match self {
+            Value::String(_) => 0,
+        }
+    }
+}
+
+/// How a collection is to be kept.
+#[derive(Debug)]
+pub enum Stored {
+    /// Packed, inside the entry if it fits there.
+    Packed(Packed),
+    /// On the heap.
+    Value(Value),
+}
+
+/// A type of values made of elements. Commands work on it through [`crate::command::context::Context`].
+pub trait Collection: Default {
+    /// What reading sees.
+    type View<'a>;
+
+    /// The type.
+    const KIND: Kind;
+
+    /// What is packed inside an entry, to be read; `None` if this type never is.
+    fn view_packed(_packed: PackedRef<'_>) -> Option<Self::View<'_>> {
+        None
+    }
+
+    /// A value on the heap, to be read; `None` if it is of another type.
+    fn view(value: &Value) -> Option<Self::View<'_>>;
+
+    /// A value on the heap, to be changed; `None` if it is of another type.
+    fn value_mut(value: &mut Value) -> Option<&mut Self>;
+
+    /// What was packed inside an entry, to be changed; `None` if this type never is.
+    fn from_packed(_packed: Packed) -> Option<Self> {
+        None
+    }
+
+    /// How it is to be kept from now on: packed only if it [fits an entry](Packed::fits_entry).
+    fn into_stored(self) -> Stored;
+
+    /// Whether it has no element, so that its key is to go.
+    fn is_empty(&self) -> bool;
 }
 
 const _: () = {

@@ -1,0 +1,235 @@
+//! Connections whose command waits for a key: until when, where, and how that ends.
+//!
+//! The owner of all keys of a command runs it again itself when one changes. For keys on several shards the home shard does
+//! so here: told that one has changed, it starts the command anew, as a transaction.
+
+use super::executor::Core;
+use crate::base::clock::UnixMillis;
+use crate::base::slot::ShardId;
+use crate::command::Command;
+use crate::command::args::OwnedArgs;
+use crate::command::context::{Null, Wish};
+use crate::command::session::Caller;
+use crate::command::undelivered::put_back;
+use crate::net::SocketId;
+use crate::resp::Reply;
+use crate::shard::blocked::{End, UNBLOCKED};
+use crate::shard::message::{Message, Ticket};
+use crate::shard::owner::Shard;
+use crate::shard::plan::Request;
+
+/// A command that this home shard starts anew when it is told.
+#[derive(Debug)]
+pub(super) struct Retry {
+    pub row: &'static Command,
+    pub caller: Caller,
+    pub arguments: OwnedArgs,
+}
+
+/// What a connection waits for.
+#[derive(Debug)]
+pub(super) struct Wait {
+    /// Its reply.
+    sequence: u64,
+    /// The shards that know of it.
+    shards: Vec<ShardId>,
+    deadline: Option<UnixMillis>,
+    /// For keys of several shards: what it answers at its end, whether it is running again, and whether it is to do so
+    /// once more, or to end, after that.
+    null: Option<Null>,
+    is_trying: bool,
+    must_retry: bool,
+    end: Option<End>,
+}
+
+impl Core {
+    /// A command of a connection here blocks on the shard `from`.
+    pub fn block(&mut self, ticket: Ticket, from: ShardId, timeout_ms: Option<i64>) {
+        let wait = Wait {
+            sequence: ticket.sequence,
+            shards: vec![from],
+            deadline: self.deadline(timeout_ms),
+            null: None,
+            is_trying: false,
+            must_retry: false,
+            end: None,
+        };
+        self.begin_wait(ticket, wait);
+    }
+
+    /// A command over several shards found nothing to serve; they tell when that changes.
+    pub fn block_on_several(&mut self, own: &mut Shard, ticket: Ticket, wish: Wish) {
+        let id = SocketId::from_u64(ticket.connection);
+        if let Some(wait) = self.wait_of(ticket) {
+            wait.is_trying = false;
+            if let Some(end) = wait.end {
+                return self.end_wait(id, end);
+            }
+            if std::mem::take(&mut wait.must_retry) {
+                self.key_ready(own, ticket);
+            }
+            return;
+        }
+        let mut shards: Vec<ShardId> =
+            wish.keys.iter().map(|key| self.server.slots.owner_of_key(key)).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        let wait = Wait {
+            sequence: ticket.sequence,
+            shards,
+            deadline: self.deadline(wish.timeout_ms),
+            null: Some(wish.null),
+            is_trying: false,
+            must_retry: false,
+            end: None,
+        };
+        if let Some(retry) = self.connection(id).and_then(|connection| connection.retry.as_mut())
+            && let Some(arguments) = wish.arguments
+        {
+            retry.arguments = arguments;
+        }
+        self.begin_wait(ticket, wait);
+    }
+
+    fn deadline(&self, timeout_ms: Option<i64>) -> Option<UnixMillis> {
+        timeout_ms.map(|timeout_ms| self.now.saturating_add(timeout_ms))
+    }
+
+    fn begin_wait(&mut self, ticket: Ticket, wait: Wait) {
+        let id = SocketId::from_u64(ticket.connection);
+        let waits = self.connection(id).is_some_and(|connection| connection.waits_for(ticket.sequence));
+        if !waits {
+            return self.tell_waited(ticket, &wait.shards, End::Gone);
+        }
+        if let Some(deadline) = wait.deadline {
+            self.deadlines.insert((deadline, ticket.connection));
+        }
+        self.counters().blocked_clients.add(1);
+        let Some(connection) = self.connection(id) else { return };
+        connection.blocked = Some(Box::new(wait));
+        if connection.is_half_closed {
+            self.break_connection(id);
+        }
+    }
+
+    fn wait_of(&mut self, ticket: Ticket) -> Option<&mut Wait> {
+        let connection = self.connection(SocketId::from_u64(ticket.connection))?;
+        connection.blocked.as_deref_mut().filter(|wait| wait.sequence == ticket.sequence)
+    }
+
+    fn tell_waited(&self, ticket: Ticket, shards: &[ShardId], end: End) {
+        for &shard in shards {
+            self.shards.send(shard, Message::Unblock(ticket, end));
+        }
+    }
+
+    /// One of the keys that a command over several shards waits for has changed.
+    pub fn key_ready(&mut self, own: &mut Shard, ticket: Ticket) {
+        let Some(wait) = self.wait_of(ticket) else { return };
+        if wait.is_trying {
+            wait.must_retry = true;
+            return;
+        }
+        wait.is_trying = true;
+        let Some(connection) = self.connection(SocketId::from_u64(ticket.connection)) else { return };
+        let Some(retry) = connection.retry.take() else { return };
+        let arguments = retry.arguments.slices();
+        let requests = vec![Request::Run { row: retry.row, caller: retry.caller, arguments: &arguments }];
+        self.begin(own, ticket, requests, false, &[], true);
+        drop(arguments);
+        if let Some(connection) = self.connection(SocketId::from_u64(ticket.connection)) {
+            connection.retry = Some(retry);
+        }
+    }
+
+    /// Ends a wait that nothing served; false when the connection does not wait.
+    pub fn unblock(&mut self, id: SocketId, end: End) -> bool {
+        let waits = self.connection(id).is_some_and(|connection| connection.blocked.is_some());
+        if waits {
+            self.end_wait(id, end);
+        }
+        waits
+    }
+
+    fn end_wait(&mut self, id: SocketId, end: End) {
+        let Some(connection) = self.connection(id) else { return };
+        let protocol = connection.session.caller.protocol;
+        let Some(wait) = connection.blocked.as_deref_mut() else { return };
+        let ticket = Ticket { connection: id.to_u64(), sequence: wait.sequence };
+        if let Some(deadline) = wait.deadline.take() {
+            self.deadlines.remove(&(deadline, id.to_u64()));
+            return self.end_wait(id, end);
+        }
+        let Some(null) = wait.null else {
+            let shards = wait.shards.clone();
+            return self.tell_waited(ticket, &shards, end);
+        };
+        if wait.is_trying {
+            wait.end = Some(end);
+            return;
+        }
+        let mut bytes = Vec::new();
+        let mut reply = Reply::new(&mut bytes, protocol);
+        match end {
+            End::Error => reply.error(UNBLOCKED),
+            End::Timeout | End::Gone => null.reply(&mut reply),
+        }
+        self.answer(ticket, &bytes);
+    }
+
+    /// Ends the waits whose time is over.
+    pub fn end_overdue(&mut self) {
+        while let Some(&(deadline, connection)) = self.deadlines.first()
+            && deadline <= self.now
+        {
+            self.deadlines.pop_first();
+            let id = SocketId::from_u64(connection);
+            if let Some(wait) = self.connection(id).and_then(|connection| connection.blocked.as_deref_mut()) {
+                wait.deadline = None;
+                self.end_wait(id, End::Timeout);
+            }
+        }
+    }
+
+    /// Milliseconds until the next wait is over.
+    pub fn until_overdue(&self) -> Option<u64> {
+        let &(deadline, _) = self.deadlines.first()?;
+        Some(deadline.saturating_sub(crate::base::clock::unix_millis()).max(0) as u64)
+    }
+
+    /// A blocked command was served: its reply, or, when nobody is there to take it, back to the key with what it took.
+    pub fn served(
+        &mut self,
+        own: &mut Shard,
+        ticket: Ticket,
+        database: u32,
+        arguments: &OwnedArgs,
+        reply: &[u8],
+    ) {
+        let connection = self.connection(SocketId::from_u64(ticket.connection));
+        if connection.is_some_and(|connection| connection.waits_for(ticket.sequence)) {
+            self.answer(ticket, reply);
+        } else if let Some(words) = put_back(&arguments.slices(), reply) {
+            let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+            self.begin_whole(own, 2, database, &words);
+        }
+    }
+
+    /// The reply that a connection waited for is there, or it is gone.
+    pub fn wait_is_over(&mut self, id: SocketId, wait: &Wait) {
+        let ticket = Ticket { connection: id.to_u64(), sequence: wait.sequence };
+        if let Some(deadline) = wait.deadline {
+            self.deadlines.remove(&(deadline, ticket.connection));
+        }
+        let blocked = &self.counters().blocked_clients;
+        blocked.set(blocked.get().saturating_sub(1));
+        self.tell_waited(ticket, &wait.shards, End::Gone);
+    }
+}
+
+impl Wait {
+    /// Whether this is the reply that it waits for.
+    pub fn is_for(&self, sequence: u64) -> bool {
+        self.sequence == sequence
+    }
+}

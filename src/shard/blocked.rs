@@ -1,0 +1,193 @@
+//! Clients that wait for keys of one shard, in the order in which they came.
+//!
+//! A command that finds nothing to serve waits here under its keys. Whatever changes one of them makes it *ready*
+//! ([`crate::store::keyspace::Keyspace::touch`]), and the shard runs those who wait for it again, the first one first, when
+//! what changed it has ended. One whose keys are on several shards is only told: its home shard tries again, and it keeps its
+//! place meanwhile, with everybody behind it waiting for how that ends.
+
+use std::collections::VecDeque;
+
+use ahash::AHashMap;
+
+use super::message::{Name, Ticket};
+use crate::base::slot::ShardId;
+use crate::command::Command;
+use crate::command::args::OwnedArgs;
+use crate::command::context::Null;
+use crate::command::session::Caller;
+
+/// How a wait ends that nothing served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its time is over: the command answers its null.
+    Timeout,
+    /// `CLIENT UNBLOCK … ERROR`.
+    Error,
+    /// Nobody waits for a reply any more.
+    Gone,
+}
+
+/// The error of [`End::Error`].
+pub const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+
+/// A command that waits on the shard of all its keys.
+#[derive(Clone, Debug)]
+pub struct Waiter {
+    /// Home shard of its client.
+    pub home: ShardId,
+    /// The reply it owes.
+    pub ticket: Ticket,
+    /// Who asks.
+    pub caller: Caller,
+    /// The command.
+    pub row: &'static Command,
+    /// Its arguments.
+    pub arguments: OwnedArgs,
+    /// What it answers at its end.
+    pub null: Null,
+}
+
+/// What a home shard that waits for keys of several shards knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trial {
+    /// Nothing changed since it looked.
+    Idle,
+    /// It was told and has yet to look; whether there was a change since.
+    Told { again: bool },
+}
+
+#[derive(Debug)]
+enum Kind {
+    Here(Waiter),
+    Elsewhere(ShardId, Trial),
+}
+
+#[derive(Debug)]
+struct Waiting {
+    names: Vec<Name>,
+    kind: Kind,
+}
+
+/// What to do for the next one who waits for a key.
+#[derive(Debug)]
+pub enum Turn {
+    /// Run it again.
+    Run(Waiter),
+    /// Tell its home shard; nobody behind it has a turn before it has looked.
+    Tell(ShardId),
+    /// Its home shard is about to look.
+    Await,
+}
+
+/// All who wait for keys of a shard.
+#[derive(Debug, Default)]
+pub struct Blocked {
+    waiting: AHashMap<Ticket, Waiting>,
+    queues: AHashMap<Name, VecDeque<Ticket>>,
+}
+
+impl Blocked {
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Lets a command wait behind everybody who waits for the same keys. Returns the keys that nobody waited for before.
+    pub fn wait(&mut self, waiter: Waiter, names: Vec<Name>) -> Vec<Name> {
+        self.enter(waiter.ticket, names, Kind::Here(waiter))
+    }
+
+    /// Lets a home shard wait that is to be told. Returns the keys that nobody waited for before.
+    pub fn wait_elsewhere(&mut self, home: ShardId, ticket: Ticket, names: Vec<Name>) -> Vec<Name> {
+        if self.waiting.contains_key(&ticket) {
+            return Vec::new();
+        }
+        self.enter(ticket, names, Kind::Elsewhere(home, Trial::Idle))
+    }
+
+    /// A home shard that was told has looked and waits on. Says whether it must look again; else those behind it have
+    /// their turn ([`Blocked::queue_behind`]).
+    pub fn has_looked(&mut self, ticket: Ticket) -> bool {
+        match self.waiting.get_mut(&ticket) {
+            Some(Waiting { kind: Kind::Elsewhere(_, trial), .. }) => {
+                let must_again = matches!(trial, Trial::Told { again: true });
+                *trial = if must_again { Trial::Told { again: false } } else { Trial::Idle };
+                must_again
+            }
+            _ => false,
+        }
+    }
+
+    fn enter(&mut self, ticket: Ticket, mut names: Vec<Name>, kind: Kind) -> Vec<Name> {
+        names.sort_unstable();
+        names.dedup();
+        let mut fresh = Vec::new();
+        for name in &names {
+            let queue = self.queues.entry(name.clone()).or_insert_with(|| {
+                fresh.push(name.clone());
+                VecDeque::new()
+            });
+            queue.push_back(ticket);
+        }
+        self.waiting.insert(ticket, Waiting { names, kind });
+        fresh
+    }
+
+    /// Ends a wait. Returns the command if it waited here, and the keys that nobody waits for any more.
+    pub fn remove(&mut self, ticket: Ticket) -> (Option<Waiter>, Vec<Name>) {
+        let Some(waiting) = self.waiting.remove(&ticket) else { return (None, Vec::new()) };
+        let mut over = Vec::new();
+        for name in waiting.names {
+            let Some(queue) = self.queues.get_mut(&name) else { continue };
+            queue.retain(|&other| other != ticket);
+            if queue.is_empty() {
+                self.queues.remove(&name);
+                over.push(name);
+            }
+        }
+        match waiting.kind {
+            Kind::Here(waiter) => (Some(waiter), over),
+            Kind::Elsewhere(..) => (None, over),
+        }
+    }
+
+    /// Gives a waiter other arguments.
+    pub fn set_arguments(&mut self, ticket: Ticket, arguments: OwnedArgs) {
+        if let Some(Waiting { kind: Kind::Here(waiter), .. }) = self.waiting.get_mut(&ticket) {
+            waiter.arguments = arguments;
+        }
+    }
+
+    /// Those who wait for a key now, the first one first; with `behind` only those behind that one.
+    pub fn queue(&self, name: &Name, behind: Option<Ticket>) -> Vec<Ticket> {
+        let Some(queue) = self.queues.get(name) else { return Vec::new() };
+        let first =
+            behind.and_then(|ticket| queue.iter().position(|&other| other == ticket)).map_or(0, |at| at + 1);
+        queue.iter().skip(first).copied().collect()
+    }
+
+    /// The keys that a ticket waits for.
+    pub fn names_of(&self, ticket: Ticket) -> Vec<Name> {
+        self.waiting.get(&ticket).map_or_else(Vec::new, |waiting| waiting.names.clone())
+    }
+
+    /// The turn of one who waits; `None` when it waits no more.
+    pub fn turn(&mut self, ticket: Ticket) -> Option<Turn> {
+        match &mut self.waiting.get_mut(&ticket)?.kind {
+            Kind::Here(waiter) => Some(Turn::Run(waiter.clone())),
+            Kind::Elsewhere(_, Trial::Told { again }) => {
+                *again = true;
+                Some(Turn::Await)
+            }
+            Kind::Elsewhere(home, trial) => {
+                *trial = Trial::Told { again: false };
+                Some(Turn::Tell(*home))
+            }
+        }
+    }
+
+    /// Number of keys that somebody waits for.
+    pub fn keys(&self) -> usize {
+        self.queues.len()
+    }
+}
