@@ -68,3 +68,25 @@ pub fn claims_of(keyspace: &Keyspace, row: &Command, arguments: &[&[u8]]) -> Cla
     }
     Claims::keys(keys)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::table::{Resolved, resolve};
+
+    #[test]
+    fn what_changes_every_shard_shares_none() {
+        let mode = |line: &str| {
+            let arguments: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            let Resolved::Row(row) = resolve(&arguments) else { panic!("{line} is a command") };
+            assert!(matches!(row.route, Route::EveryShard(_)), "{line}");
+            whole_mode(row)
+        };
+        for line in ["FLUSHALL", "FLUSHDB", "SWAPDB 0 1", "DEBUG POPULATE 10", "DEBUG EFFECTS-SWITCH ON"] {
+            assert_eq!(mode(line), Mode::Exclusive, "{line}");
+        }
+        for line in ["DBSIZE", "KEYS *", "RANDOMKEY"] {
+            assert_eq!(mode(line), Mode::Shared, "{line}");
+        }
+    }
+}

@@ -40,11 +40,10 @@ pub(super) const COMMAND: Command = Command::new("debug", -2, Group::Server, Run
             "Tells how a value is kept.",
             "O(1)",
         ),
-        on_keys("debug|populate", -3, populate).route(Route::EveryShard(Merge::AllOk)).docs(
-            "2.4.0",
-            "Makes many keys.",
-            "O(N) where N is the number of keys",
-        ),
+        on_keys("debug|populate", -3, populate)
+            .flags(FLAGS.union(Flags::WRITE))
+            .route(Route::EveryShard(Merge::AllOk))
+            .docs("2.4.0", "Makes many keys.", "O(N) where N is the number of keys"),
     ]);
 
 const fn on_keys(name: &'static str, arity: i32, run: fn(&mut Context<'_>, &[&[u8]])) -> Command {
