@@ -237,6 +237,101 @@ fn clients_are_listed_and_killed() {
     wait_until("only this one is left", 5_000, || client.run("CLIENT LIST").text().lines().count() == 1);
 }
 
+/// Runs lines, all but the last of which are queued; gives the reply of the last.
+fn run_all(client: &mut Client, lines: &[&str]) -> Reply {
+    lines.iter().map(|line| client.run(line)).last().expect("a line")
+}
+
+#[test]
+fn exec_counts_the_clients_of_all_shards() {
+    let Some(server) = server() else { return };
+    let mut client = server.client();
+    let others: Vec<Client> = (0..12).map(|_| server.client()).collect();
+    wait_until("all are there", 5_000, || client.run("CLIENT LIST").text().lines().count() == 13);
+    let lines = ["MULTI", "SET a 1", "CLIENT LIST", "CLIENT KILL TYPE normal SKIPME yes", "GET a", "EXEC"];
+    let reply = run_all(&mut client, &lines);
+    let [set, list, killed, get] = reply.items() else { panic!("four replies: {reply:?}") };
+    assert_eq!((set, killed, get), (&Reply::ok(), &Reply::Integer(12), &Reply::bulk("1")));
+    assert_eq!(list.text().lines().count(), 13);
+    others.into_iter().for_each(|mut other| assert!(other.is_closed()));
+    assert_eq!(client.run("PING").text(), "PONG");
+}
+
+#[test]
+fn an_exec_that_watched_keys_prevent_changes_nothing() {
+    let Some(server) = server() else { return };
+    let mut client = server.client();
+    let mut other = server.client();
+    let aborted = [
+        "CONFIG SET timeout 77",
+        "CLIENT SETNAME me",
+        "SELECT 3",
+        "CLIENT PAUSE 600000 ALL",
+        "DEBUG CHANGE-REPL-ID",
+        "CLIENT NO-TOUCH on",
+        "CLIENT KILL TYPE normal SKIPME yes",
+    ];
+    let id = field(&mut client, "master_replid");
+    // Keys on one shard, then on several.
+    for keys in ["k", "k l m n o p"] {
+        client.run(&format!("WATCH {keys}"));
+        client.run("MULTI");
+        for line in aborted {
+            assert_eq!(client.run(line).text(), "QUEUED");
+        }
+        client.run("SET k 1");
+        other.run("SET k changed");
+        assert!(client.run("EXEC").is_nil());
+        assert_eq!(client.run("CONFIG GET timeout").items()[1].text(), "0");
+        let own = client_fields(&client.run("CLIENT INFO").text());
+        assert_eq!((own["name"].as_str(), own["db"].as_str(), own["flags"].as_str()), ("", "0", "N"));
+        assert_eq!(field(&mut client, "master_replid"), id);
+        assert_eq!(other.run("GET k").text(), "changed", "nobody is paused or gone");
+    }
+}
+
+#[test]
+fn an_exec_with_watched_keys_runs_everything_in_its_place() {
+    let Some(server) = server() else { return };
+    let mut client = server.client();
+    for keys in ["k", "k l m n o p"] {
+        client.run("FLUSHALL");
+        client.run("SELECT 0");
+        client.run("CONFIG SET timeout 0");
+        client.run(&format!("WATCH {keys}"));
+        let lines = [
+            "MULTI",
+            "SET k zero",
+            "SELECT 3",
+            "CLIENT INFO",
+            "SET k three",
+            "CONFIG SET timeout 77",
+            "SELECT 99",
+            "SELECT 0",
+            "MGET k l",
+            "CLIENT LIST",
+            "SELECT 3",
+            "EXEC",
+        ];
+        let reply = run_all(&mut client, &lines);
+        let items = reply.items();
+        assert_eq!(items.len(), 10, "{reply:?}");
+        for at in [0, 1, 3, 4, 6, 9] {
+            assert_eq!(items[at], Reply::ok(), "{at} of {reply:?}");
+        }
+        assert_eq!(client_fields(&items[2].text())["db"], "3");
+        assert!(items[5].is_error());
+        assert_eq!(items[7].items()[0], Reply::bulk("zero"));
+        assert_eq!(items[8].text().lines().count(), 1);
+        assert_eq!(client.run("GET k").text(), "three", "it stays in database 3");
+        assert_eq!(client.run("CONFIG GET timeout").items()[1].text(), "77");
+    }
+    // The next replies are in the new protocol, the array itself has no difference.
+    client.run("WATCH k");
+    let reply = run_all(&mut client, &["MULTI", "GET none", "HELLO 3", "GET none", "EXEC"]);
+    assert_eq!((&reply.items()[0], &reply.items()[2]), (&Reply::NilBulk, &Reply::Null));
+}
+
 #[test]
 fn writes_can_be_paused() {
     let Some(server) = server() else { return };

@@ -175,13 +175,16 @@ pub enum Route {
     Cursor,
 }
 
+/// A handler over a client's session.
+pub type HomeHandler = fn(&mut HomeContext<'_>, &[&[u8]]) -> Then;
+
 /// The handler of a command.
 #[derive(Clone, Copy)]
 pub enum Run {
     /// Runs on the shard that owns the keys.
     Keyspace(fn(&mut Context<'_>, &[&[u8]])),
     /// Runs on the client's home shard, over its session.
-    Home(fn(&mut HomeContext<'_>, &[&[u8]]) -> Then),
+    Home(HomeHandler),
     /// A container: only its subcommands run.
     Container,
 }

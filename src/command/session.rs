@@ -93,8 +93,8 @@ impl Queue {
     }
 }
 
-/// What commands change about a session: taken before a transaction runs such commands, and put back when its watched
-/// keys turn out to have changed, so that it did nothing.
+/// What commands change about a session: taken before those of a transaction are tried over it, and put back, since watched
+/// keys may still prevent it.
 #[derive(Clone, Debug)]
 pub struct Changeable {
     name: Box<[u8]>,
@@ -106,13 +106,6 @@ pub struct Changeable {
     no_evict: bool,
     reply_mode: ReplyMode,
     cluster_read_only: bool,
-}
-
-impl Changeable {
-    /// The protocol then.
-    pub fn protocol(&self) -> Protocol {
-        self.caller.protocol
-    }
 }
 
 /// One client.

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::connection::Connection;
 use super::executor::{Core, Origin};
 use crate::base::clock::unix_micros;
 use crate::command::home::Ask;
@@ -59,46 +58,83 @@ impl Tell {
     }
 }
 
+/// Where the reply to an [`Ask`] goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReplyTo {
+    id: SocketId,
+    /// Which of the commands of the home shard inside the connection's EXEC it is of; `None`: it is the connection's next.
+    inside: Option<usize>,
+}
+
+impl ReplyTo {
+    /// The connection's next reply.
+    pub fn next(id: SocketId) -> Self {
+        Self { id, inside: None }
+    }
+
+    /// A reply inside the connection's EXEC under way.
+    pub fn inside(id: SocketId, index: usize) -> Self {
+        Self { id, inside: Some(index) }
+    }
+}
+
+/// What an [`Ask`] that has no place inside EXEC is answered there.
+fn refusal(ask: &Ask) -> Option<&'static str> {
+    match ask {
+        Ask::Monitor => Some("ERR MONITOR isn't allowed for DENY BLOCKING client"),
+        Ask::Effects | Ask::EffectsSync | Ask::Shutdown { .. } | Ask::Reset | Ask::Crash(_) => {
+            Some("ERR Command not allowed inside a transaction")
+        }
+        _ => None,
+    }
+}
+
 impl Core {
     /// Does what a handler asked for; the reply comes now or later.
-    pub fn ask(&mut self, own: &mut Shard, id: SocketId, ask: Ask) {
+    pub fn ask(&mut self, own: &mut Shard, to: ReplyTo, ask: Ask) {
+        if to.inside.is_some()
+            && let Some(error) = refusal(&ask)
+        {
+            return self.reply_to(to, |reply| reply.error(error));
+        }
+        let id = to.id;
         match ask {
-            Ask::ClientList(filter) => self.tell(id, Question::ClientList(filter), Fold::Text),
+            Ask::ClientList(filter) => self.tell(to, Question::ClientList(filter), Fold::Text),
             Ask::ClientInfo => {
                 let Some(connection) = self.connections.get(id.index()).and_then(Option::as_ref) else {
                     return;
                 };
                 let line = self.client_line(connection);
-                self.reply(id, |reply| reply.verbatim("txt", line.as_bytes()));
+                self.reply_to(to, |reply| reply.verbatim("txt", line.as_bytes()));
             }
             Ask::ClientKill { filter, old_form } => {
                 let fold = if old_form { Fold::OkIfAny } else { Fold::Count };
-                self.tell(id, Question::ClientKill(filter), fold);
+                self.tell(to, Question::ClientKill(filter), fold);
             }
             Ask::ClientUnblock { id: client, with_error } => {
-                self.tell(id, Question::ClientUnblock { id: client, with_error }, Fold::Count);
+                self.tell(to, Question::ClientUnblock { id: client, with_error }, Fold::Count);
             }
             Ask::ClientPause { until, writes_only } => {
                 self.server.pause.set(until, writes_only, self.now);
-                self.tell(id, Question::Fence, Fold::Ok);
+                self.tell(to, Question::Fence, Fold::Ok);
             }
             Ask::ClientUnpause => {
                 self.server.pause.clear();
                 self.end_pause();
-                self.tell(id, Question::Fence, Fold::Ok);
+                self.tell(to, Question::Fence, Fold::Ok);
             }
             Ask::Monitor => self.monitor(id),
             Ask::Effects => self.listen_to_effects(own, id),
             Ask::EffectsSync => self.sync_effects(own, id),
             Ask::Sleep { micros } => {
                 std::thread::sleep(Duration::from_micros(micros));
-                self.reply(id, |reply| reply.ok());
+                self.reply_to(to, |reply| reply.ok());
             }
             Ask::Shutdown { .. } => {
                 crate::warning!("User requested shutdown...");
                 self.stop_all();
             }
-            Ask::ConfigRewrite => self.rewrite_config(id),
+            Ask::ConfigRewrite => self.rewrite_config(to),
             Ask::Reset => self.reset(id),
             Ask::Crash(how) => {
                 crate::warning!("DEBUG {how} was asked for: the process ends here");
@@ -107,50 +143,13 @@ impl Core {
         }
     }
 
-    /// An [`Ask`] of a command inside EXEC, whose reply is needed at once: answered from this shard alone.
-    pub fn ask_inside_exec(&mut self, connection: &Connection, ask: Ask, out: &mut Vec<u8>) {
-        let mut reply = Reply::new(out, connection.session.caller.protocol);
-        match ask {
-            Ask::ClientList(filter) => {
-                let mut text = self.client_list(&filter);
-                if filter.skip != Some(connection.session.id) && filter.ids.is_none() {
-                    text.extend_from_slice(self.client_line(connection).as_bytes());
-                }
-                reply.verbatim("txt", &text);
-            }
-            Ask::ClientInfo => reply.verbatim("txt", self.client_line(connection).as_bytes()),
-            Ask::ClientPause { until, writes_only } => {
-                self.server.pause.set(until, writes_only, self.now);
-                reply.ok();
-            }
-            Ask::ClientUnpause => {
-                self.server.pause.clear();
-                self.end_pause();
-                reply.ok();
-            }
-            // Other shards are told, but EXEC does not wait for how many clients they end.
-            Ask::ClientKill { filter, .. } => {
-                let nobody = Ticket { connection: u64::MAX, sequence: 0 };
-                for shard in (0..self.shards.len()).filter(|&shard| shard != self.id) {
-                    let question = Question::ClientKill(filter.clone());
-                    let tell = ServerMessage::Tell { home: self.id, ticket: nobody, question };
-                    self.shards.send(shard, Message::Server(tell));
-                }
-                reply.int(self.client_kill(&filter, None) as i64);
-            }
-            // No command blocks yet.
-            Ask::ClientUnblock { .. } => reply.int(0),
-            Ask::ConfigRewrite => match rewrite(&self.config) {
-                Ok(()) => reply.ok(),
-                Err(error) => reply.error(error),
-            },
-            Ask::Sleep { micros } => {
-                std::thread::sleep(Duration::from_micros(micros));
-                reply.ok();
-            }
-            Ask::Monitor => reply.error("ERR MONITOR isn't allowed for DENY BLOCKING client"),
-            _ => reply.error("ERR Command not allowed inside a transaction"),
-        }
+    /// Writes a reply into its place.
+    fn reply_to(&mut self, to: ReplyTo, write: impl FnOnce(&mut Reply<'_>)) {
+        let Some(index) = to.inside else { return self.reply(to.id, write) };
+        let Some(connection) = self.connection(to.id) else { return };
+        let mut out = Vec::new();
+        write(&mut Reply::new(&mut out, connection.session.caller.protocol));
+        self.fill(to.id, index, out);
     }
 
     /// Writes a reply in order and has it sent.
@@ -168,17 +167,20 @@ impl Core {
     }
 
     /// Asks every shard, this one included; the reply follows when all have answered.
-    fn tell(&mut self, id: SocketId, question: Question, fold: Fold) {
-        let Some(connection) = self.connection(id) else { return };
+    fn tell(&mut self, to: ReplyTo, question: Question, fold: Fold) {
+        let Some(connection) = self.connection(to.id) else { return };
         let protocol = connection.session.caller.protocol;
-        let ticket = connection.wait(false);
+        let ticket = match to.inside {
+            None => connection.wait(false),
+            Some(index) => Ticket::of_inside(to.id.to_u64(), index),
+        };
         let remaining = self.shards.len();
         self.tells.insert(ticket, Tell { remaining, count: 0, text: Vec::new(), fold, protocol });
         for shard in (0..remaining).filter(|&shard| shard != self.id) {
             let tell = ServerMessage::Tell { home: self.id, ticket, question: question.clone() };
             self.shards.send(shard, Message::Server(tell));
         }
-        let (count, text) = self.answer_question(&question, Some(id));
+        let (count, text) = self.answer_question(&question, Some(to.id));
         self.told(ticket, count, &text);
     }
 
@@ -292,13 +294,6 @@ impl Core {
         let Some(connection) = self.connections.get(id.index()).and_then(Option::as_ref) else { return };
         let line = monitor_line(&connection.session, arguments);
         self.spread_monitor_line(line);
-    }
-
-    /// The same for a client whose connection is in hand.
-    pub fn feed_monitors_for(&mut self, session: &Session, row: &'static Command, arguments: &[&[u8]]) {
-        if !row.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {
-            self.spread_monitor_line(monitor_line(session, arguments));
-        }
     }
 
     fn spread_monitor_line(&mut self, line: Vec<u8>) {
@@ -429,9 +424,10 @@ impl Core {
         self.server.slowlog.push(seconds, micros, &redacted(arguments), client, entries_max);
     }
 
-    fn rewrite_config(&mut self, id: SocketId) {
-        let result = rewrite(&self.config);
-        self.reply(id, |reply| match result {
+    fn rewrite_config(&mut self, to: ReplyTo) {
+        // As it is now: this tick's own commands may have changed it.
+        let result = rewrite(&self.server.config.load());
+        self.reply_to(to, |reply| match result {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(error),
         });

@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 
+use super::block::Block;
 use super::waiting::{Retry, Wait};
 use crate::base::slot::ShardId;
-use crate::command::session::{Changeable, ReplyMode, Session};
+use crate::command::session::{ReplyMode, Session};
 use crate::net::SocketId;
 use crate::resp::request::Parser;
 use crate::shard::message::Ticket;
@@ -53,8 +54,8 @@ pub(super) struct Connection {
     pub spare: Vec<u8>,
     /// Commands of this tick that are parsed but have not run.
     pub unexecuted: u32,
-    /// The session before an EXEC with watched keys ran commands over it: what it goes back to if that does not run.
-    pub before_exec: Option<Box<Changeable>>,
+    /// An EXEC under way that has commands of this home shard.
+    pub block: Option<Box<Block>>,
     /// Shard of the last plain command.
     pub last_target: ShardId,
     /// Whether it is in the list of connections with something to send.
@@ -102,7 +103,7 @@ impl Connection {
             sending_bytes: 0,
             spare: Vec::new(),
             unexecuted: 0,
-            before_exec: None,
+            block: None,
             last_target: 0,
             is_dirty: false,
             is_ready: false,
@@ -148,7 +149,7 @@ impl Connection {
 
     /// Whether nothing but commands over several shards is under way, none of which changes the session.
     pub fn only_spanning_waits(&self) -> bool {
-        self.before_exec.is_none()
+        self.block.is_none()
             && !self.is_blocking
             && self.unexecuted == 0
             && self.waiting == self.spanning as usize

@@ -573,7 +573,7 @@ impl Core {
                 start = end;
             }
         }
-        while let Some(finished) = self.home.finished.pop_front() {
+        while let Some(mut finished) = self.home.finished.pop_front() {
             if finished.ticket.connection == u64::MAX {
                 if finished.ticket.sequence == EFFECTS_BARRIER {
                     self.effects_barrier_passed();
@@ -587,12 +587,13 @@ impl Core {
             let id = SocketId::from_u64(finished.ticket.connection);
             match self.connection(id) {
                 Some(connection) => {
-                    connection.session.watches.extend(finished.watched);
-                    if let Some(before) = connection.before_exec.take().filter(|_| finished.is_stale) {
-                        connection.session.restore(*before);
+                    connection.session.watches.append(&mut finished.watched);
+                    if connection.block.is_some() {
+                        self.transaction_ran(own, id, finished);
+                        continue;
                     }
                 }
-                None => self.send_unwatch(finished.watched),
+                None => self.send_unwatch(std::mem::take(&mut finished.watched)),
             }
             self.answer(finished.ticket, &finished.reply);
         }
@@ -604,6 +605,9 @@ impl Core {
         if reply.first() == Some(&b'-') {
             self.server.errors.count(self.id, reply);
             self.counters().error_replies.add(1);
+        }
+        if let Some(index) = ticket.inside() {
+            return self.fill(id, index, reply.to_vec());
         }
         let is_parsing = self.is_parsing;
         let Some(connection) = self.connection(id) else { return };

@@ -5,6 +5,7 @@
 //! answers questions about clients; [`cron`] is what happens by the clock.
 
 mod ask;
+mod block;
 pub mod boot;
 mod clients;
 mod connection;

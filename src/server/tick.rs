@@ -5,6 +5,7 @@
 //! for this shard run in order. Everything else (connection state, transactions) runs while parsing, when all earlier
 //! commands of its connection are answered.
 
+use super::ask::ReplyTo;
 use super::connection::{Connection, Phase};
 use super::executor::Core;
 use super::waiting::Retry;
@@ -14,9 +15,9 @@ use crate::base::slot::ShardId;
 use crate::command::args::OwnedArgs;
 use crate::command::gate::{Admission, Node, admit};
 use crate::command::home::{HomeContext, Then};
-use crate::command::session::{Caller, ReplyMode};
+use crate::command::session::{Caller, ReplyMode, Session};
 use crate::command::table::{Resolved, resolve};
-use crate::command::{Command, Flags, Group, Run};
+use crate::command::{Command, Flags, Group, HomeHandler, Run};
 use crate::config::PipelineOrder;
 use crate::net::{Buffer, Ring, SocketId};
 use crate::resp::Reply;
@@ -449,51 +450,70 @@ impl Core {
             self.publish_all(own);
         }
         let Some(mut connection) = self.take_connection(id) else { return };
-        let protocol = connection.session.caller.protocol;
         let mut out = std::mem::take(connection.reply_buffer());
         let start = out.len();
         let started = Monotonic::now();
-        let then = handler(
-            &mut HomeContext {
-                session: &mut connection.session,
-                server: &self.server,
-                config: &self.config,
-                shard: self.id,
-                now: self.now,
-                rng: self.home.rng(),
-                reply: Reply::new(&mut out, protocol),
-            },
-            arguments,
-        );
+        let then = self.call_home(&mut connection.session, handler, arguments, &mut out);
         let failed = self.count_error(&out[start..]);
         // CLIENT REPLY decides about its own reply too.
         if !connection.wants_reply() {
             out.truncate(start);
         }
         *connection.reply_buffer() = out;
-        let unwatched = std::mem::take(&mut connection.session.unwatched);
-        self.connections[id.index()] = Some(connection);
-        self.send_unwatch(unwatched);
+        self.put_connection(id, connection);
         match then {
             Then::Done => {}
             Then::Close => self.end_after_replies(id),
             Then::Exec => self.exec(own, id),
-            Then::Ask(ask) => self.ask(own, id, ask),
+            Then::Ask(ask) => self.ask(own, ReplyTo::next(id), ask),
         }
-        // What the handler asked for is part of its time (DEBUG SLEEP).
-        let nanos = Monotonic::now().nanos_since(started);
-        self.server.commands.of(self.id, row.index).count(nanos, !failed);
-        if let Some(connection) = self.connections.get(id.index()).and_then(Option::as_deref) {
-            self.note_home_slow(&connection.session, row, nanos / 1000, arguments);
-        }
+        self.count_home(id, row, started, failed, arguments);
         if self.is_monitored() {
             self.feed_monitors(id, row, arguments);
         }
         self.taken(id);
     }
 
+    /// Calls a handler of this home shard.
+    pub fn call_home(
+        &mut self,
+        session: &mut Session,
+        handler: HomeHandler,
+        arguments: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) -> Then {
+        let reply = Reply::new(out, session.caller.protocol);
+        let mut context = HomeContext {
+            session,
+            server: &self.server,
+            config: &self.config,
+            shard: self.id,
+            now: self.now,
+            rng: self.home.rng(),
+            reply,
+        };
+        handler(&mut context, arguments)
+    }
+
+    /// Enters a command that ran on this home shard into its statistics. What its handler asked for is part of its time
+    /// (DEBUG SLEEP).
+    pub fn count_home(
+        &self,
+        id: SocketId,
+        row: &'static Command,
+        started: Monotonic,
+        failed: bool,
+        arguments: &[&[u8]],
+    ) {
+        let nanos = Monotonic::now().nanos_since(started);
+        self.server.commands.of(self.id, row.index).count(nanos, !failed);
+        if let Some(connection) = self.connections.get(id.index()).and_then(Option::as_deref) {
+            self.note_home_slow(&connection.session, row, nanos / 1000, arguments);
+        }
+    }
+
     /// Counts the reply of a home command if it is an error; says whether it is.
-    fn count_error(&self, reply: &[u8]) -> bool {
+    pub fn count_error(&self, reply: &[u8]) -> bool {
         let failed = reply.first() == Some(&b'-');
         if failed {
             self.server.errors.count(self.id, reply);
@@ -502,65 +522,15 @@ impl Core {
         failed
     }
 
-    fn take_connection(&mut self, id: SocketId) -> Option<Box<Connection>> {
+    /// A connection, to be put back with [`Core::put_connection`].
+    pub fn take_connection(&mut self, id: SocketId) -> Option<Box<Connection>> {
         self.connections.get_mut(id.index())?.take_if(|connection| connection.socket == id)
     }
 
-    /// EXEC: plans the queued commands as one transaction.
-    fn exec(&mut self, own: &mut Shard, id: SocketId) {
-        let Some(mut connection) = self.take_connection(id) else { return };
-        let queue = connection.session.queue.take().unwrap_or_default();
-        let watches = std::mem::take(&mut connection.session.watches);
-        let changes_session = queue.commands.iter().any(|command| matches!(command.row.run, Run::Home(_)));
-        if changes_session && !watches.is_empty() {
-            connection.before_exec = Some(Box::new(connection.session.changeable()));
-        }
-        let mut requests = Vec::with_capacity(queue.commands.len());
-        let slices: Vec<Vec<&[u8]>> =
-            queue.commands.iter().map(|command| command.arguments.slices()).collect();
-        for (command, arguments) in queue.commands.iter().zip(&slices) {
-            self.counters().commands_processed.add(1);
-            if self.is_monitored() {
-                self.feed_monitors_for(&connection.session, command.row, arguments);
-            }
-            let home_target = target(&self.server.slots, self.id, command.row, arguments) == Target::Home;
-            match command.row.run {
-                Run::Home(handler) if home_target => {
-                    let mut out = Vec::new();
-                    let started = Monotonic::now();
-                    let protocol = connection.session.caller.protocol;
-                    let then = handler(
-                        &mut HomeContext {
-                            session: &mut connection.session,
-                            server: &self.server,
-                            config: &self.config,
-                            shard: self.id,
-                            now: self.now,
-                            rng: self.home.rng(),
-                            reply: Reply::new(&mut out, protocol),
-                        },
-                        arguments,
-                    );
-                    if let Then::Ask(ask) = then {
-                        self.ask_inside_exec(&connection, ask, &mut out);
-                    }
-                    let nanos = Monotonic::now().nanos_since(started);
-                    let failed = self.count_error(&out);
-                    self.server.commands.of(self.id, command.row.index).count(nanos, !failed);
-                    self.note_home_slow(&connection.session, command.row, nanos / 1000, arguments);
-                    requests.push(Request::Ready(out));
-                }
-                _ => {
-                    let caller = connection.session.caller;
-                    requests.push(Request::Run { row: command.row, caller, arguments });
-                }
-            }
-        }
+    /// Puts a connection back whose session a handler had.
+    pub fn put_connection(&mut self, id: SocketId, mut connection: Box<Connection>) {
         let unwatched = std::mem::take(&mut connection.session.unwatched);
-        let may_borrow = connection.spanning == 0;
-        let ticket = connection.wait(true);
         self.connections[id.index()] = Some(connection);
-        self.begin(own, ticket, requests, true, &watches, may_borrow);
         self.send_unwatch(unwatched);
     }
 
@@ -590,10 +560,7 @@ impl Core {
     ) {
         let protocol = self
             .connection(SocketId::from_u64(ticket.connection))
-            .map(|connection| match &connection.before_exec {
-                Some(before) => before.protocol(),
-                None => connection.session.caller.protocol,
-            })
+            .map(|connection| connection.session.caller.protocol)
             .unwrap_or_default();
         let (config, server) = (self.config.clone(), self.server.clone());
         let env = self.env(&config, &server);

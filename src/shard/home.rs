@@ -36,6 +36,8 @@ pub struct Finished {
     pub ticket: Ticket,
     /// The reply.
     pub reply: Vec<u8>,
+    /// Where in it the replies of its commands of the home shard belong.
+    pub gaps: Vec<usize>,
     /// Whether a watched key had changed, so that nothing ran.
     pub is_stale: bool,
     /// Keys that the client watches now (WATCH).
@@ -428,12 +430,12 @@ impl Home {
         let is_stale = transaction.is_stale();
         let mut wish = transaction.take_wish();
         let finished = &mut self.finished;
-        transaction.replies(&mut self.rng, |ticket, reply| {
+        transaction.replies(&mut self.rng, |ticket, reply, gaps| {
             let watched = watched.take();
             let is_watch = watched.is_some() && reply.first() != Some(&b'-');
             let reply = if is_watch { b"+OK\r\n".to_vec() } else { reply };
             let (watched, wish) = (watched.unwrap_or_default(), wish.take());
-            finished.push_back(Finished { is_stale, ticket, reply, watched, wish });
+            finished.push_back(Finished { is_stale, ticket, reply, gaps, watched, wish });
         });
     }
 

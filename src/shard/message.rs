@@ -23,6 +23,21 @@ pub struct Ticket {
     pub sequence: u64,
 }
 
+impl Ticket {
+    /// In the number of a request: it is a command inside an EXEC under way.
+    const INSIDE: u64 = 1 << 63;
+
+    /// Names the reply of a command inside the EXEC under way: the `index`th of those that the home shard runs.
+    pub fn of_inside(connection: u64, index: usize) -> Self {
+        Self { connection, sequence: Self::INSIDE | index as u64 }
+    }
+
+    /// Which command inside an EXEC it is, if it is one.
+    pub fn inside(&self) -> Option<usize> {
+        (self.sequence & Self::INSIDE != 0).then_some((self.sequence & !Self::INSIDE) as usize)
+    }
+}
+
 /// Names a transaction over several shards: the home shard and its count.
 pub type TransactionId = u64;
 

@@ -25,8 +25,8 @@ use crate::resp::reply::Protocol;
 /// A command of a transaction as the client's side gives it.
 #[derive(Debug)]
 pub enum Request<'a> {
-    /// Ran on the home shard already; this is its reply.
-    Ready(Vec<u8>),
+    /// Runs on the home shard, which puts the reply into the transaction's.
+    Gap,
     /// Runs on the shards of its keys.
     Run {
         /// The command.
@@ -141,7 +141,7 @@ impl Planner {
         self.may_borrow &= may_borrow;
         for request in requests {
             match request {
-                Request::Ready(reply) => self.commands.push(Planned::Ready(reply)),
+                Request::Gap => self.commands.push(Planned::Gap),
                 Request::Run { row, caller, arguments } => self.add(slots, hashers, row, caller, arguments),
             }
         }

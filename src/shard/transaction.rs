@@ -38,8 +38,8 @@ pub(super) struct Member {
 /// A command in the plan.
 #[derive(Debug)]
 pub(super) enum Planned {
-    /// It ran before; its reply.
-    Ready(Vec<u8>),
+    /// The home shard runs it and puts its reply here.
+    Gap,
     /// Pieces on the shards of its keys.
     Pieces {
         merge: Merge,
@@ -369,11 +369,13 @@ impl Transaction {
         self.stale
     }
 
-    /// The replies to its clients, once it is finished.
-    pub fn replies(&self, rng: &mut impl rand::Rng, mut answer: impl FnMut(Ticket, Vec<u8>)) {
+    /// The replies to its clients, once it is finished, each with the places in it where replies of commands of the home
+    /// shard belong.
+    pub fn replies(&self, rng: &mut impl rand::Rng, mut answer: impl FnMut(Ticket, Vec<u8>, Vec<usize>)) {
         let mut start = 0;
         for member in &self.members {
             let mut out = Vec::new();
+            let mut gaps = Vec::new();
             let mut reply = Reply::new(&mut out, member.protocol);
             if self.stale {
                 reply.null_array();
@@ -381,18 +383,22 @@ impl Transaction {
                 if member.is_block {
                     reply.array(member.end - start);
                 }
-                self.commands[start..member.end]
-                    .iter()
-                    .for_each(|command| self.reply(command, &mut reply, rng));
+                for command in &self.commands[start..member.end] {
+                    match command {
+                        Planned::Gap => gaps.push(reply.position()),
+                        command => self.reply(command, &mut reply, rng),
+                    }
+                }
             }
             start = member.end;
-            answer(member.ticket, out);
+            answer(member.ticket, out, gaps);
         }
     }
 
     fn reply(&self, command: &Planned, reply: &mut Reply<'_>, rng: &mut impl rand::Rng) {
         match command {
-            Planned::Ready(bytes) | Planned::Gathered { reply: bytes, .. } => reply.raw(bytes),
+            Planned::Gap => {}
+            Planned::Gathered { reply: bytes, .. } => reply.raw(bytes),
             Planned::Pieces { pieces, .. } if pieces.len() == 1 => reply.raw(self.reply_of(&pieces[0])),
             Planned::Pieces { merge, protocol, pieces, .. } => {
                 let pieces: SmallVec<[merge::Piece<'_>; 4]> = pieces
