@@ -414,12 +414,7 @@ fn view_as<T: Collection, R>(
     read: impl FnOnce(Option<T::View<'_>>, &mut Reply<'_>) -> R,
 ) -> Option<R> {
     let Some(entry) = entry else { return Some(read(None, reply)) };
-    let view = match entry.value() {
-        ValueRef::Packed(kind, packed) if kind == T::KIND => T::view_packed(packed),
-        ValueRef::Object(value) => T::view(value),
-        _ => None,
-    };
-    match view {
+    match T::view_in(entry.value()) {
         Some(view) => Some(read(Some(view), reply)),
         None => {
             reply.error(WRONG_TYPE);

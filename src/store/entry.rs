@@ -358,6 +358,12 @@ impl Entry {
         self.header().meta & HAS_DEADLINE != 0
     }
 
+    /// The block, by which the entry can be told from all others. It stays where it is as long as an integer value is
+    /// replaced by another one and no deadline comes or goes.
+    pub(super) fn block(&self) -> NonNull<u8> {
+        self.block
+    }
+
     /// Gives the block up as a pointer, to be taken back by [`Entry::from_block`].
     pub(super) fn into_block(self) -> NonNull<u8> {
         std::mem::ManuallyDrop::new(self).block

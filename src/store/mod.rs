@@ -18,6 +18,7 @@ pub mod packed;
 mod prefetch;
 mod segment;
 pub mod size_class;
+pub mod sorted_set;
 pub mod table;
 pub mod value;
 

@@ -4,8 +4,10 @@
 //! sorted sets live inside the block, [packed](super::packed). What the types do lives beside them; no keys and no deadlines
 //! here.
 
+use super::entry::ValueRef;
 use super::packed::{Packed, PackedRef};
 use super::size_class::allocation_size;
+use super::sorted_set::SortedSet;
 
 /// The types other than strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,8 @@ impl Kind {
 pub enum Value {
     /// A string longer than an entry keeps inline, with room to grow for APPEND.
     String(Vec<u8>),
+    /// A sorted set.
+    SortedSet(SortedSet),
 }
 
 impl Value {
@@ -63,6 +67,7 @@ impl Value {
     pub fn type_name(&self) -> &'static str {
         match self {
             Value::String(_) => "string",
+            Value::SortedSet(_) => Kind::SortedSet.type_name(),
         }
     }
 
@@ -70,6 +75,7 @@ impl Value {
     pub fn encoding_name(&self) -> &'static str {
         match self {
             Value::String(_) => "raw",
+            Value::SortedSet(set) => set.encoding_name(),
         }
     }
 
@@ -77,6 +83,7 @@ impl Value {
     pub fn as_string(&self) -> Option<&Vec<u8>> {
         match self {
             Value::String(bytes) => Some(bytes),
+            _ => None,
         }
     }
 
@@ -84,6 +91,7 @@ impl Value {
     pub fn as_string_mut(&mut self) -> Option<&mut Vec<u8>> {
         match self {
             Value::String(bytes) => Some(bytes),
+            _ => None,
         }
     }
 
@@ -91,15 +99,17 @@ impl Value {
     pub fn memory_usage(&self) -> usize {
         let content = match self {
             Value::String(bytes) => allocation_size(bytes.capacity()),
+            Value::SortedSet(set) => set.memory_usage(),
         };
         allocation_size(size_of::<Value>()) + content
     }
 
     /// Frees about `budget` elements of a value that nobody can reach any more; returns how many, 0 when dropping the rest
     /// takes no time to speak of.
-    pub fn free_some(&mut self, _budget: usize) -> usize {
+    pub fn free_some(&mut self, budget: usize) -> usize {
         match self {
             Value::String(_) => 0,
+            Value::SortedSet(set) => set.free_some(budget),
         }
     }
 }
@@ -135,6 +145,15 @@ pub trait Collection: Default {
     /// What was packed inside an entry, to be changed; `None` if this type never is.
     fn from_packed(_packed: Packed) -> Option<Self> {
         None
+    }
+
+    /// The value of an entry, to be read; `None` if it is of another type.
+    fn view_in(value: ValueRef<'_>) -> Option<Self::View<'_>> {
+        match value {
+            ValueRef::Packed(kind, packed) if kind == Self::KIND => Self::view_packed(packed),
+            ValueRef::Object(value) => Self::view(value),
+            _ => None,
+        }
     }
 
     /// How it is to be kept from now on: packed only if it [fits an entry](Packed::fits_entry).
