@@ -1,7 +1,12 @@
 //! A cursor over arguments, so that option parsing reads like the grammar.
 
+use crate::base::clock::UnixMillis;
 use crate::base::number::{parse_f64, parse_i64};
 use crate::resp::error::{NOT_A_FLOAT, NOT_AN_INTEGER, SYNTAX};
+
+const TIMEOUT_NOT_A_FLOAT: &str = "ERR timeout is not a float or out of range";
+const TIMEOUT_NEGATIVE: &str = "ERR timeout is negative";
+const TIMEOUT_OUT_OF_RANGE: &str = "ERR timeout is out of range";
 
 /// Walks over arguments from a position on.
 #[derive(Clone, Copy)]
@@ -64,6 +69,18 @@ pub fn integer(argument: &[u8]) -> Result<i64, &'static str> {
 /// `argument` as a double, or Redis's error.
 pub fn float(argument: &[u8]) -> Result<f64, &'static str> {
     parse_f64(argument).ok_or(NOT_A_FLOAT)
+}
+
+/// `argument` as the seconds for which a command waits, in milliseconds; zero is for ever.
+pub fn timeout(argument: &[u8], now: UnixMillis) -> Result<Option<i64>, &'static str> {
+    let milliseconds = (parse_f64(argument).ok_or(TIMEOUT_NOT_A_FLOAT)? * 1000.0).ceil();
+    match milliseconds {
+        ..0.0 => Err(TIMEOUT_NEGATIVE),
+        0.0 => Ok(None),
+        _ if milliseconds >= i64::MAX as f64 => Err(TIMEOUT_OUT_OF_RANGE),
+        _ if now.checked_add(milliseconds as i64).is_none() => Err(TIMEOUT_OUT_OF_RANGE),
+        _ => Ok(Some(milliseconds as i64)),
+    }
 }
 
 /// The arguments of a command, owned: one allocation for the bytes and one for their ends.

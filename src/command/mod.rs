@@ -28,6 +28,7 @@ pub mod connection;
 pub mod generic;
 pub mod introspection;
 pub mod server;
+pub mod sorted_set;
 pub mod string;
 pub mod transaction;
 pub mod undelivered;

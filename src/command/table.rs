@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use super::{
-    Command, Flags, bitmap, client, cluster, connection, generic, introspection, server, string, syntax,
-    transaction,
+    Command, Flags, bitmap, client, cluster, connection, generic, introspection, server, sorted_set, string,
+    syntax, transaction,
 };
 
 const FAMILIES: &[&[Command]] = &[
@@ -15,6 +15,7 @@ const FAMILIES: &[&[Command]] = &[
     generic::COMMANDS,
     introspection::COMMANDS,
     server::COMMANDS,
+    sorted_set::COMMANDS,
     string::COMMANDS,
     transaction::COMMANDS,
 ];

@@ -235,8 +235,8 @@ pub static DIRECTIVES: &[Directive] = &[
     yes_no("use-exit-on-panic", "no").hidden().meaningless(),
     integer("watchdog-period", "0", 0, I32_MAX).hidden().meaningless(),
     integer("zero-share", "100", 1, 100).immutable(),
-    integer("zset-max-listpack-entries", "128", 0, I64_MAX).alias("zset-max-ziplist-entries").later(),
-    memory("zset-max-listpack-value", "64", 0, I64_MAX).alias("zset-max-ziplist-value").later(),
+    integer("zset-max-listpack-entries", "128", 0, I64_MAX).alias("zset-max-ziplist-entries"),
+    memory("zset-max-listpack-value", "64", 0, I64_MAX).alias("zset-max-ziplist-value"),
 ];
 
 fn is_base_name(path: &[u8]) -> bool {

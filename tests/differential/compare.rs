@@ -78,7 +78,8 @@ fn equal_by_chance(name: &str, redis: &Reply, ours: &Reply) -> bool {
     match name {
         "KEYS" => sorted(redis) == sorted(ours),
         // The cursors differ; whole iterations are compared elsewhere.
-        "SCAN" | "TIME" => same_shape(redis, ours),
+        "SCAN" | "ZSCAN" | "TIME" => same_shape(redis, ours),
+        "ZRANDMEMBER" => same_shape(redis, ours),
         "RANDOMKEY" => redis.is_nil() == ours.is_nil(),
         "TTL" | "EXPIRETIME" => near(redis, ours, TIME_TOLERANCE_MS / 1000),
         "PTTL" | "PEXPIRETIME" => near(redis, ours, TIME_TOLERANCE_MS),

@@ -91,6 +91,56 @@ const VALUES: [&[u8]; 20] = [
     b"a string of more than forty-four bytes, which is a raw one",
     b"12345678901234567890",
 ];
+/// Scores that 7.0 and 7.2 print alike, and so do their sums and products.
+const SCORES: [&str; 22] = [
+    "0",
+    "1",
+    "-1",
+    "2",
+    "3",
+    "7",
+    "1.5",
+    "-2.5",
+    "0.25",
+    "10",
+    "100",
+    "3e3",
+    "inf",
+    "-inf",
+    "+Infinity",
+    "-0",
+    "0x10",
+    "nan",
+    "1e400",
+    " 1",
+    "",
+    "x",
+];
+const BOUNDS: [&str; 18] = [
+    "0", "1", "(1", "-1", "(2", "3", "10", "(10", "-inf", "+inf", "(-inf", "(+inf", "1.5", "(7", "1e999", "",
+    "(", "x",
+];
+const MEMBERS: [&[u8]; 16] = [
+    b"a",
+    b"b",
+    b"c",
+    b"d",
+    b"e",
+    b"m",
+    b"n",
+    b"10",
+    b"-5",
+    b"007",
+    b"",
+    b"\x00\xff",
+    b"hello world",
+    b"65536",
+    b"9223372036854775807",
+    b"z",
+];
+const LEX_KEYS: [&str; 2] = ["{t}lex", "lex"];
+const LEX_BOUNDS: [&str; 16] =
+    ["-", "+", "-", "+", "[a", "(a", "[c", "(c", "[m", "(m", "[10", "(", "[", "[zz", "a", ""];
 const OFFSETS: [&str; 12] =
     ["0", "1", "3", "7", "100", "300", "-1", "536870912", "9223372036854775807", "x", "5", "12"];
 const BITS: [&str; 13] =
@@ -245,6 +295,11 @@ impl Generator {
             "key" => return random.pick(&KEYS).to_vec(),
             "pattern" => return random.pick(&PATTERNS).to_vec(),
             "value" => return self.value(),
+            "member" => return random.pick(&MEMBERS).to_vec(),
+            "score" => random.pick(&SCORES),
+            "bound" => random.pick(&BOUNDS),
+            "lexkey" => random.pick(&LEX_KEYS),
+            "lexbound" => random.pick(&LEX_BOUNDS),
             // Never so close to now that the test's own duration decides.
             "seconds" if !random.one_in(5) => return random.between(1_000, 1_000_000).to_string().into(),
             "ms" if !random.one_in(5) => return random.between(1_000_000, 1_000_000_000).to_string().into(),

@@ -50,17 +50,19 @@ pub fn cursor_shard(arguments: &[&[u8]], shards: usize) -> ShardId {
     unpack_cursor(cursor, shards).0
 }
 
-/// What SCAN returns.
-struct Wanted<'a> {
+/// What SCAN and its kin return.
+pub struct Wanted<'a> {
     pattern: Option<&'a [u8]>,
     type_name: Option<&'a [u8]>,
-    count: usize,
+    /// About how many elements a call looks at.
+    pub count: usize,
 }
 
 impl<'a> Wanted<'a> {
-    fn parse(arguments: &[&'a [u8]]) -> Result<Self, &'static str> {
+    /// Reads the options, which stand behind a cursor. Only `of_keys` there is TYPE.
+    pub fn parse(arguments: &[&'a [u8]], of_keys: bool) -> Result<Self, &'static str> {
         let mut wanted = Wanted { pattern: None, type_name: None, count: DEFAULT_COUNT };
-        let mut options = Cursor::new(arguments, 2);
+        let mut options = Cursor::new(arguments, 0);
         while !options.is_done() {
             if options.remaining() < 2 {
                 return Err(SYNTAX);
@@ -69,7 +71,7 @@ impl<'a> Wanted<'a> {
                 wanted.count = usize::try_from(count).ok().filter(|&count| count > 0).ok_or(SYNTAX)?;
             } else if options.accept("match") {
                 wanted.pattern = Some(options.need()?);
-            } else if options.accept("type") {
+            } else if of_keys && options.accept("type") {
                 wanted.type_name = Some(options.need()?);
             } else {
                 return Err(SYNTAX);
@@ -78,8 +80,9 @@ impl<'a> Wanted<'a> {
         Ok(wanted)
     }
 
-    fn has_name(&self, entry: &Entry) -> bool {
-        self.pattern.is_none_or(|pattern| matches(pattern, entry.key()))
+    /// Whether a key, field or member matches the pattern.
+    pub fn accepts(&self, name: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| matches(pattern, name))
     }
 
     fn has_type(&self, entry: &Entry) -> bool {
@@ -95,14 +98,14 @@ fn matches(pattern: &[u8], key: &[u8]) -> bool {
 /// SCAN. Keys whose time has come are removed instead of returned.
 pub fn scan(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
     let Some(cursor) = parse_cursor(arguments[1]) else { return ctx.reply.error(INVALID_CURSOR) };
-    let wanted = match Wanted::parse(arguments) {
+    let wanted = match Wanted::parse(&arguments[2..], true) {
         Ok(wanted) => wanted,
         Err(error) => return ctx.reply.error(error),
     };
     let (_, position) = unpack_cursor(cursor, ctx.shards);
     let (mut found, mut encoded, mut expired) = (0, Vec::new(), Vec::new());
     let position = walk(ctx, position, wanted.count, |entry, now| {
-        if !wanted.has_name(entry) {
+        if !wanted.accepts(entry.key()) {
             return;
         }
         if entry.is_expired(now) {
@@ -115,10 +118,16 @@ pub fn scan(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
     for key in expired {
         ctx.expire(ctx.database(), &key);
     }
-    ctx.reply.array(2);
-    ctx.reply.bulk(next_cursor(ctx, position).to_string().as_bytes());
-    ctx.reply.array(found);
-    ctx.reply.raw(&encoded);
+    let next = next_cursor(ctx, position);
+    push_page(&mut ctx.reply, next, found, &encoded);
+}
+
+/// Replies where to go on, and `count` elements that are encoded already.
+pub fn push_page(reply: &mut Reply<'_>, next: u64, count: usize, encoded: &[u8]) {
+    reply.array(2);
+    reply.bulk(next.to_string().as_bytes());
+    reply.array(count);
+    reply.raw(encoded);
 }
 
 /// Visits about `count` entries of this shard from `position` on; returns where to go on, 0 at the end.

@@ -3,6 +3,7 @@
 //!
 //! Nothing here takes part in parsing: handlers read their arguments themselves.
 
+mod sorted_set;
 mod table;
 
 /// What an argument is.

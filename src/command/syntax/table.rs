@@ -1,12 +1,14 @@
 //! The syntax of every command that takes arguments, family by family; facts of Redis 7.2 but where a later version is
 //! named.
 
+use super::sorted_set::SORTED_SET;
 use super::{Argument, block, double, integer, key, one_of, pattern, string, token, unix_time};
 
 /// Commands by full name, and their arguments.
-type Family = &'static [(&'static str, &'static [Argument])];
+pub(super) type Family = &'static [(&'static str, &'static [Argument])];
 
-pub(super) const FAMILIES: &[Family] = &[BITMAP, CLUSTER, CONNECTION, GENERIC, SERVER, STRING, TRANSACTIONS];
+pub(super) const FAMILIES: &[Family] =
+    &[BITMAP, CLUSTER, CONNECTION, GENERIC, SERVER, SORTED_SET, STRING, TRANSACTIONS];
 
 const BITMAP: Family = &[
     (
