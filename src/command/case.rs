@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use super::Run;
-use super::context::{Context, run};
+use super::context::{Context, Wish, run};
 use super::effect::{Effects, Propagation};
 use super::gate::{Admission, Node, admit};
 use super::home::{HomeContext, Then};
@@ -36,6 +36,10 @@ pub struct Case {
     pub caller: Caller,
     /// The configuration.
     pub config: Config,
+    /// Whether commands may wait; not so at first.
+    pub may_block: bool,
+    /// That the last command waits.
+    pub blocked: Option<Wish>,
     effects: Effects,
     rng: SmallRng,
 }
@@ -51,6 +55,8 @@ impl Case {
             shards: 1,
             caller: Caller::default(),
             config: Config::default(),
+            may_block: false,
+            blocked: None,
             effects: Effects { on: true, ..Effects::default() },
             rng: SmallRng::seed_from_u64(1),
         }
@@ -102,10 +108,11 @@ impl Case {
             effects: &mut self.effects,
             propagation: Propagation::Verbatim,
             changed: false,
-            may_block: false,
+            may_block: self.may_block,
             blocked: None,
         };
         run(&mut context, handler, arguments);
+        self.blocked = context.blocked;
         out
     }
 

@@ -375,6 +375,18 @@ impl Context<'_> {
         self.keyspace.touch(database, key);
     }
 
+    /// Says that something about a key changed that its watchers and those who wait for it are not told of, as in Redis: what
+    /// consumer groups know. It counts, the command is replicated, and `event` is what a keyspace notification would say.
+    pub fn modified_aside(&mut self, _key: &[u8], _class: KeyspaceEvents, _event: &'static str) {
+        self.changed_aside();
+    }
+
+    /// Like [`Context::modified_aside`] for what no notification tells of.
+    pub fn changed_aside(&mut self) {
+        self.keyspace.counters.dirty += 1;
+        self.changed = true;
+    }
+
     /// Replicates `arguments` in place of the command as it was sent; may be called several times.
     pub fn replicate<A: AsRef<[u8]>>(&mut self, arguments: &[A]) {
         self.replicate_in(self.caller.database as usize, arguments);

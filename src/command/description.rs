@@ -172,7 +172,7 @@ fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
     reply.bulk(b"begin_search");
     match spec.begin {
         Begin::Index(index) => write_typed(reply, "index", &[("index", index as i64)]),
-        Begin::Keyword(word, from) => {
+        Begin::Keyword { word, from, .. } => {
             reply.map(2);
             write_pair(reply, "type", "keyword");
             reply.bulk(b"spec");

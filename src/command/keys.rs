@@ -34,8 +34,16 @@ bitflags::bitflags! {
 pub enum Begin {
     /// At this argument.
     Index(usize),
-    /// Behind this keyword, looked for from the argument on (from the end when negative).
-    Keyword(&'static str, i32),
+    /// Behind a keyword.
+    Keyword {
+        /// The keyword.
+        word: &'static str,
+        /// From which argument on it is looked for, as clients are told; from the end when negative.
+        from: i32,
+        /// The options that may stand before it, and how many arguments each takes: with any given, nothing else may,
+        /// and the search does not take an option's argument for the keyword.
+        options: &'static [(&'static str, usize)],
+    },
 }
 
 /// How keys follow from where the search began.
@@ -136,7 +144,7 @@ impl KeySpec {
         let count = arguments.len();
         let begin = match self.begin {
             Begin::Index(index) => index,
-            Begin::Keyword(word, from) => match find_keyword(arguments, word, from) {
+            Begin::Keyword { word, from, options } => match find_keyword(arguments, word, from, options) {
                 Some(at) => at + 1,
                 None => return Located::Nowhere,
             },
@@ -180,12 +188,20 @@ enum Located {
     Malformed,
 }
 
-fn find_keyword(arguments: &[&[u8]], word: &str, from: i32) -> Option<usize> {
-    let matches = |at: &usize| arguments[*at].eq_ignore_ascii_case(word.as_bytes());
+fn find_keyword(arguments: &[&[u8]], word: &str, from: i32, options: &[(&str, usize)]) -> Option<usize> {
+    let is = |at: usize, word: &str| arguments[at].eq_ignore_ascii_case(word.as_bytes());
+    if !options.is_empty() {
+        let mut at = 1;
+        while at < arguments.len() && !is(at, word) {
+            let (_, taken) = options.iter().find(|(option, _)| is(at, option))?;
+            at += 1 + taken;
+        }
+        return (at < arguments.len()).then_some(at);
+    }
     if from >= 0 {
-        (from as usize..arguments.len()).find(matches)
+        (from as usize..arguments.len()).find(|&at| is(at, word))
     } else {
-        (1..=(arguments.len() as i32 + from).max(0) as usize).rev().find(matches)
+        (1..=(arguments.len() as i32 + from).max(0) as usize).rev().find(|&at| is(at, word))
     }
 }
 
@@ -207,5 +223,17 @@ mod tests {
         assert_eq!(positions(KeySpec::range(1, -1, 1, KeyFlags::RO), "mget a b c"), [1, 2, 3]);
         assert_eq!(positions(KeySpec::counted(1, 2, KeyFlags::OW), "msetex 2 a 1 b 2 EX 5"), [2, 4]);
         assert_eq!(positions(KeySpec::counted(1, 1, KeyFlags::RO), "zunion x a b"), []);
+    }
+
+    #[test]
+    fn keywords_behind_options() {
+        let options = &[("COUNT", 1), ("GROUP", 2), ("NOACK", 0)];
+        let begin = Begin::Keyword { word: "STREAMS", from: 1, options };
+        let spec = KeySpec { begin, find: Find::Range { last: -1, step: 1, limit: 2 }, flags: KeyFlags::RO };
+        assert_eq!(positions(spec, "xread streams a b 1 2"), [2, 3]);
+        assert_eq!(positions(spec, "xread streams streams 1"), [2]);
+        assert_eq!(positions(spec, "xreadgroup group streams streams NoAck count 1 Streams a >"), [8]);
+        assert_eq!(positions(spec, "xread count streams"), []);
+        assert_eq!(positions(spec, "xread x streams a 1"), []);
     }
 }

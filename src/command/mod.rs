@@ -29,6 +29,7 @@ pub mod generic;
 pub mod introspection;
 pub mod server;
 pub mod sorted_set;
+pub mod stream;
 pub mod string;
 pub mod transaction;
 pub mod undelivered;

@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use super::{
-    Command, Flags, bitmap, client, cluster, connection, generic, introspection, server, sorted_set, string,
-    syntax, transaction,
+    Command, Flags, bitmap, client, cluster, connection, generic, introspection, server, sorted_set, stream,
+    string, syntax, transaction,
 };
 
 const FAMILIES: &[&[Command]] = &[
@@ -16,6 +16,7 @@ const FAMILIES: &[&[Command]] = &[
     introspection::COMMANDS,
     server::COMMANDS,
     sorted_set::COMMANDS,
+    stream::COMMANDS,
     string::COMMANDS,
     transaction::COMMANDS,
 ];

@@ -19,6 +19,7 @@ mod prefetch;
 mod segment;
 pub mod size_class;
 pub mod sorted_set;
+pub mod stream;
 pub mod table;
 pub mod value;
 

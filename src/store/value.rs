@@ -8,6 +8,7 @@ use super::entry::ValueRef;
 use super::packed::{Packed, PackedRef};
 use super::size_class::allocation_size;
 use super::sorted_set::SortedSet;
+use super::stream::Stream;
 
 /// The types other than strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub enum Value {
     String(Vec<u8>),
     /// A sorted set.
     SortedSet(SortedSet),
+    /// A stream.
+    Stream(Box<Stream>),
 }
 
 impl Value {
@@ -68,6 +71,7 @@ impl Value {
         match self {
             Value::String(_) => "string",
             Value::SortedSet(_) => Kind::SortedSet.type_name(),
+            Value::Stream(_) => Kind::Stream.type_name(),
         }
     }
 
@@ -76,6 +80,7 @@ impl Value {
         match self {
             Value::String(_) => "raw",
             Value::SortedSet(set) => set.encoding_name(),
+            Value::Stream(stream) => stream.encoding_name(),
         }
     }
 
@@ -100,6 +105,7 @@ impl Value {
         let content = match self {
             Value::String(bytes) => allocation_size(bytes.capacity()),
             Value::SortedSet(set) => set.memory_usage(),
+            Value::Stream(stream) => stream.memory_usage(),
         };
         allocation_size(size_of::<Value>()) + content
     }
@@ -110,6 +116,7 @@ impl Value {
         match self {
             Value::String(_) => 0,
             Value::SortedSet(set) => set.free_some(budget),
+            Value::Stream(stream) => stream.free_some(budget),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Nothing here takes part in parsing: handlers read their arguments themselves.
 
 mod sorted_set;
+mod stream;
 mod table;
 
 /// What an argument is.

@@ -2,13 +2,14 @@
 //! named.
 
 use super::sorted_set::SORTED_SET;
+use super::stream::STREAM;
 use super::{Argument, block, double, integer, key, one_of, pattern, string, token, unix_time};
 
 /// Commands by full name, and their arguments.
 pub(super) type Family = &'static [(&'static str, &'static [Argument])];
 
 pub(super) const FAMILIES: &[Family] =
-    &[BITMAP, CLUSTER, CONNECTION, GENERIC, SERVER, SORTED_SET, STRING, TRANSACTIONS];
+    &[BITMAP, CLUSTER, CONNECTION, GENERIC, SERVER, SORTED_SET, STREAM, STRING, TRANSACTIONS];
 
 const BITMAP: Family = &[
     (
