@@ -167,13 +167,19 @@ fn scan(client: &mut Client, options: &[&[u8]]) -> BTreeSet<Vec<u8>> {
     }
 }
 
+/// What is asked about a key to compare it: each a command, the key as its first argument, and the rest.
+const QUESTIONS: [&[&str]; 4] = [&["TYPE"], &["GET"], &["PEXPIRETIME"], &["LRANGE", "0", "-1"]];
+
 /// Every key of the selected database with its type, value and expiry.
 fn dataset(client: &mut Client) -> BTreeMap<Vec<u8>, Vec<Reply>> {
     let keys = client.command(&["KEYS", "*"]);
     let describe = |key: &Reply| {
-        let asked = ["TYPE", "GET", "PEXPIRETIME"];
-        let values = asked.iter().map(|name| client.command(&[name.as_bytes(), key.bytes()])).collect();
-        (key.bytes().to_vec(), values)
+        let ask = |question: &&[&str]| {
+            let mut command = vec![question[0].as_bytes(), key.bytes()];
+            command.extend(question[1..].iter().map(|word| word.as_bytes()));
+            client.command(&command)
+        };
+        (key.bytes().to_vec(), QUESTIONS.iter().map(ask).collect())
     };
     keys.items().iter().map(describe).collect()
 }

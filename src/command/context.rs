@@ -258,6 +258,16 @@ impl Context<'_> {
         key: &[u8],
         change: impl FnOnce(&mut T, &Config) -> R,
     ) -> Result<Option<Changed<R>>, WrongType> {
+        self.change_replying(key, |collection: &mut T, config, _| change(collection, config))
+    }
+
+    /// Like [`Context::change`], but `change` may reply what it takes away, before that is gone.
+    #[inline]
+    pub fn change_replying<T: Collection, R>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut T, &Config, &mut Reply<'_>) -> R,
+    ) -> Result<Option<Changed<R>>, WrongType> {
         let hash = self.keyspace.hash(key);
         let index = self.caller.database as usize;
         let Some(mut entry) = self.keyspace.database_mut(index).find_mut(hash, key) else { return Ok(None) };
@@ -269,6 +279,8 @@ impl Context<'_> {
         if !self.caller.no_touch {
             entry.set_access(next_access(entry.access(), self.now, self.config, self.rng));
         }
+        let reply = &mut self.reply;
+        let change = |collection: &mut T, config: &Config| change(collection, config, reply);
         let changed = change_entry(&mut entry, self.config, change);
         drop(entry);
         if changed.is_none() {

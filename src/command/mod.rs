@@ -27,6 +27,7 @@ pub mod cluster;
 pub mod connection;
 pub mod generic;
 pub mod introspection;
+pub mod list;
 pub mod server;
 pub mod sorted_set;
 pub mod stream;

@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use super::{
-    Command, Flags, bitmap, client, cluster, connection, generic, introspection, server, sorted_set, stream,
-    string, syntax, transaction,
+    Command, Flags, bitmap, client, cluster, connection, generic, introspection, list, server, sorted_set,
+    stream, string, syntax, transaction,
 };
 
 const FAMILIES: &[&[Command]] = &[
@@ -14,6 +14,7 @@ const FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
     introspection::COMMANDS,
+    list::COMMANDS,
     server::COMMANDS,
     sorted_set::COMMANDS,
     stream::COMMANDS,

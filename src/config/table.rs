@@ -134,7 +134,7 @@ pub static DIRECTIVES: &[Directive] = &[
     integer("lfu-decay-time", "1", 0, I32_MAX),
     integer("lfu-log-factor", "10", 0, I32_MAX),
     integer("list-compress-depth", "0", 0, I32_MAX).meaningless(),
-    integer("list-max-listpack-size", "-2", I32_MIN, I32_MAX).alias("list-max-ziplist-size").later(),
+    integer("list-max-listpack-size", "-2", I32_MIN, I32_MAX).alias("list-max-ziplist-size"),
     integer("loading-process-events-interval-bytes", "2097152", 1024, I32_MAX).hidden().later(),
     text("locale-collate", "").meaningless(),
     text("logfile", "").immutable(),

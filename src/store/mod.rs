@@ -14,6 +14,7 @@ pub mod evict;
 pub mod expire;
 pub mod graveyard;
 pub mod keyspace;
+pub mod list;
 pub mod packed;
 mod prefetch;
 mod segment;

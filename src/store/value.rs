@@ -5,6 +5,7 @@
 //! here.
 
 use super::entry::ValueRef;
+use super::list::List;
 use super::packed::{Packed, PackedRef};
 use super::size_class::allocation_size;
 use super::sorted_set::SortedSet;
@@ -59,6 +60,8 @@ impl Kind {
 pub enum Value {
     /// A string longer than an entry keeps inline, with room to grow for APPEND.
     String(Vec<u8>),
+    /// A list.
+    List(List),
     /// A sorted set.
     SortedSet(SortedSet),
     /// A stream.
@@ -70,6 +73,7 @@ impl Value {
     pub fn type_name(&self) -> &'static str {
         match self {
             Value::String(_) => "string",
+            Value::List(_) => Kind::List.type_name(),
             Value::SortedSet(_) => Kind::SortedSet.type_name(),
             Value::Stream(_) => Kind::Stream.type_name(),
         }
@@ -79,6 +83,7 @@ impl Value {
     pub fn encoding_name(&self) -> &'static str {
         match self {
             Value::String(_) => "raw",
+            Value::List(list) => list.encoding_name(),
             Value::SortedSet(set) => set.encoding_name(),
             Value::Stream(stream) => stream.encoding_name(),
         }
@@ -104,6 +109,7 @@ impl Value {
     pub fn memory_usage(&self) -> usize {
         let content = match self {
             Value::String(bytes) => allocation_size(bytes.capacity()),
+            Value::List(list) => list.memory_usage(),
             Value::SortedSet(set) => set.memory_usage(),
             Value::Stream(stream) => stream.memory_usage(),
         };
@@ -115,6 +121,7 @@ impl Value {
     pub fn free_some(&mut self, budget: usize) -> usize {
         match self {
             Value::String(_) => 0,
+            Value::List(list) => list.free_some(budget),
             Value::SortedSet(set) => set.free_some(budget),
             Value::Stream(stream) => stream.free_some(budget),
         }

@@ -35,6 +35,32 @@ pub const COMMANDS: &[(u32, &str)] = &[
         3,
         "LCS $key $key ( LEN | IDX | IDX WITHMATCHLEN | IDX MINMATCHLEN $small | IDX MINMATCHLEN $small WITHMATCHLEN | LEN IDX | )",
     ),
+    // lists
+    (7, "( LPUSH | RPUSH ) $list ( $value )+"),
+    (3, "( LPUSHX | RPUSHX ) $list ( $value )+"),
+    (3, "( LPOP | RPOP ) $list ( $small | )"),
+    (2, "LLEN $list"),
+    (3, "LINDEX $list $index"),
+    (3, "LSET $list $index $value"),
+    (4, "LINSERT $list ( BEFORE | AFTER ) $value $value"),
+    (4, "LRANGE $list $index $index"),
+    (1, "LTRIM $list $index $index"),
+    (3, "LREM $list $small $value"),
+    (
+        4,
+        "LPOS $list $value ( RANK ( 1 | 2 | -1 | -3 | $small ) | ) ( COUNT $small | ) ( MAXLEN ( $small | 7 ) | )",
+    ),
+    (
+        2,
+        "LMPOP ( 1 $list | 2 $list $list | 3 $list $list $list | $small $list ) ( LEFT | RIGHT ) ( COUNT $small | )",
+    ),
+    (4, "LMOVE $list $list ( LEFT | RIGHT ) ( LEFT | RIGHT )"),
+    (2, "RPOPLPUSH $list $list"),
+    (1, "( BLPOP | BRPOP ) ( $list )+ $timeout"),
+    (
+        1,
+        "( BLMOVE $list $list ( LEFT | RIGHT ) ( LEFT | RIGHT ) $timeout | BRPOPLPUSH $list $list $timeout | BLMPOP $timeout ( 1 $list | 2 $list $list | $small $list ) ( LEFT | RIGHT ) ( COUNT $small | ) )",
+    ),
     // bitmaps
     (4, "SETBIT $key $bit ( 0 | 1 )"),
     (1, "SETBIT $key $bit $integer"),

@@ -1,6 +1,7 @@
 //! The syntax of every command that takes arguments, family by family; facts of Redis 7.2 but where a later version is
 //! named.
 
+use super::list::LIST;
 use super::sorted_set::SORTED_SET;
 use super::stream::STREAM;
 use super::{Argument, block, double, integer, key, one_of, pattern, string, token, unix_time};
@@ -9,7 +10,7 @@ use super::{Argument, block, double, integer, key, one_of, pattern, string, toke
 pub(super) type Family = &'static [(&'static str, &'static [Argument])];
 
 pub(super) const FAMILIES: &[Family] =
-    &[BITMAP, CLUSTER, CONNECTION, GENERIC, SERVER, SORTED_SET, STREAM, STRING, TRANSACTIONS];
+    &[BITMAP, CLUSTER, CONNECTION, GENERIC, LIST, SERVER, SORTED_SET, STREAM, STRING, TRANSACTIONS];
 
 const BITMAP: Family = &[
     (
