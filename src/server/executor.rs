@@ -288,6 +288,10 @@ impl Executor {
         for id in std::mem::take(&mut self.core.ready) {
             if let Some(connection) = self.core.connection(id) {
                 connection.is_ready = false;
+                // Ready by an answer that came while its input was in hand: all that was parsed, and more came since.
+                if connection.has_input {
+                    continue;
+                }
                 connection.has_input = true;
                 let (bytes, start) = (std::mem::take(&mut connection.input), connection.input_start);
                 connection.input_start = 0;
