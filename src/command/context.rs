@@ -33,7 +33,7 @@ pub struct Changed<R> {
     pub is_empty: bool,
 }
 
-/// What a blocking command answers when its time is over.
+/// What a blocking command answers where it may not wait. When its time is over, every one answers a null array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Null {
     /// A null array.
@@ -49,8 +49,6 @@ pub struct Wish {
     pub keys: Vec<Box<[u8]>>,
     /// For how long, milliseconds; `None` for ever.
     pub timeout_ms: Option<i64>,
-    /// What it answers when that is over.
-    pub null: Null,
     /// With which arguments it runs again, if not with its own.
     pub arguments: Option<OwnedArgs>,
 }
@@ -350,7 +348,7 @@ impl Context<'_> {
         if self.may_block {
             let keys = keys.iter().map(|&key| Box::from(key)).collect();
             let arguments = arguments.map(OwnedArgs::copy);
-            self.blocked = Some(Wish { keys, timeout_ms, null, arguments });
+            self.blocked = Some(Wish { keys, timeout_ms, arguments });
         } else {
             null.reply(&mut self.reply);
         }

@@ -8,7 +8,7 @@ use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
 use crate::command::Command;
 use crate::command::args::OwnedArgs;
-use crate::command::context::{Null, Wish};
+use crate::command::context::Wish;
 use crate::command::session::Caller;
 use crate::command::undelivered::put_back;
 use crate::net::SocketId;
@@ -34,9 +34,9 @@ pub(super) struct Wait {
     /// The shards that know of it.
     shards: Vec<ShardId>,
     deadline: Option<UnixMillis>,
-    /// For keys of several shards: what it answers at its end, whether it is running again, and whether it is to do so
-    /// once more, or to end, after that.
-    null: Option<Null>,
+    /// Whether its keys are on several shards, so that it runs from here; if so, whether it is running again, and whether
+    /// it is to do so once more, or to end, after that.
+    runs_here: bool,
     is_trying: bool,
     must_retry: bool,
     end: Option<End>,
@@ -49,7 +49,7 @@ impl Core {
             sequence: ticket.sequence,
             shards: vec![from],
             deadline: self.deadline(timeout_ms),
-            null: None,
+            runs_here: false,
             is_trying: false,
             must_retry: false,
             end: None,
@@ -78,7 +78,7 @@ impl Core {
             sequence: ticket.sequence,
             shards,
             deadline: self.deadline(wish.timeout_ms),
-            null: Some(wish.null),
+            runs_here: true,
             is_trying: false,
             must_retry: false,
             end: None,
@@ -160,10 +160,10 @@ impl Core {
             self.deadlines.remove(&(deadline, id.to_u64()));
             return self.end_wait(id, end);
         }
-        let Some(null) = wait.null else {
+        if !wait.runs_here {
             let shards = wait.shards.clone();
             return self.tell_waited(ticket, &shards, end);
-        };
+        }
         if wait.is_trying {
             wait.end = Some(end);
             return;
@@ -172,7 +172,7 @@ impl Core {
         let mut reply = Reply::new(&mut bytes, protocol);
         match end {
             End::Error => reply.error(UNBLOCKED),
-            End::Timeout | End::Gone => null.reply(&mut reply),
+            End::Timeout | End::Gone => reply.null_array(),
         }
         self.answer(ticket, &bytes);
     }

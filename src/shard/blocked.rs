@@ -13,13 +13,12 @@ use super::message::{Name, Ticket};
 use crate::base::slot::ShardId;
 use crate::command::Command;
 use crate::command::args::OwnedArgs;
-use crate::command::context::Null;
 use crate::command::session::Caller;
 
 /// How a wait ends that nothing served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Its time is over: the command answers its null.
+    /// Its time is over: the command answers a null array, whichever it is.
     Timeout,
     /// `CLIENT UNBLOCK … ERROR`.
     Error,
@@ -43,8 +42,6 @@ pub struct Waiter {
     pub row: &'static Command,
     /// Its arguments.
     pub arguments: OwnedArgs,
-    /// What it answers at its end.
-    pub null: Null,
 }
 
 /// What a home shard that waits for keys of several shards knows.

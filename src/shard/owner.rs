@@ -549,10 +549,10 @@ impl Shard {
         arguments: &[&[u8]],
         wish: Wish,
     ) {
-        let Wish { keys, timeout_ms, null, arguments: own } = wish;
+        let Wish { keys, timeout_ms, arguments: own } = wish;
         let arguments = own.unwrap_or_else(|| OwnedArgs::copy(arguments));
         let names: Vec<Name> = keys.into_iter().map(|key| (caller.database, key)).collect();
-        let waiter = Waiter { home, ticket, caller, row, arguments, null };
+        let waiter = Waiter { home, ticket, caller, row, arguments };
         for (database, key) in self.blocked.wait(waiter, names) {
             self.keyspace.await_key(database, key);
         }
@@ -587,7 +587,7 @@ impl Shard {
         let mut bytes = Vec::new();
         let mut reply = Reply::new(&mut bytes, waiter.caller.protocol);
         match end {
-            End::Timeout => waiter.null.reply(&mut reply),
+            End::Timeout => reply.null_array(),
             End::Error => reply.error(UNBLOCKED),
             End::Gone => return,
         }
