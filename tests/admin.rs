@@ -333,6 +333,37 @@ fn an_exec_with_watched_keys_runs_everything_in_its_place() {
 }
 
 #[test]
+fn buffers_of_clients_are_reported() {
+    const VALUE_BYTES: usize = 1 << 20;
+    let Some(server) = server() else { return };
+    let mut client = server.client();
+    let number = |client: &mut Client, name: &str| field(client, name).parse::<usize>().expect("a number");
+    wait_until("there are figures", 5_000, || number(&mut client, "mem_clients_normal") > 0);
+    let idle = number(&mut client, "mem_clients_normal");
+    assert!(number(&mut client, "client_recent_max_output_buffer") < VALUE_BYTES);
+    client.command(&["SET", "k", &"x".repeat(VALUE_BYTES)]);
+    let mut sender = server.client();
+    sender.send_raw(b"*2\r\n$3\r\nGET\r\n$4000000\r\n");
+    sender.send_raw(&vec![b'x'; 3_000_000]);
+    // More than sockets hold.
+    let mut slow = server.client();
+    slow.send_raw(&b"GET k\r\n".repeat(64));
+    wait_until("they are full", 10_000, || {
+        number(&mut client, "client_recent_max_input_buffer") >= 3_000_000
+            && number(&mut client, "client_recent_max_output_buffer") >= 8 * VALUE_BYTES
+            && number(&mut client, "mem_clients_normal") >= idle + 8 * VALUE_BYTES
+    });
+    let stats = client.run("MEMORY STATS");
+    let at = stats.items().iter().position(|item| item.text() == "clients.normal").expect("it is there");
+    assert!(stats.items()[at + 1].integer() >= 8 << 20);
+    drop((sender, slow));
+    wait_until("they are gone", 20_000, || {
+        number(&mut client, "mem_clients_normal") < idle + VALUE_BYTES
+            && number(&mut client, "client_recent_max_output_buffer") < VALUE_BYTES
+    });
+}
+
+#[test]
 fn writes_can_be_paused() {
     let Some(server) = server() else { return };
     let mut client = server.client();

@@ -201,3 +201,23 @@ fn used_memory_is_honest() {
     assert!(usage(&mut client, "none").is_nil());
     assert!(is_redis() || info_field(&mut client, "memory", "maxmemory") == 0);
 }
+
+#[test]
+fn memory_is_given_back_on_request() {
+    const MEMORY: i64 = 60 * MEGABYTE;
+    let Some(server) = server() else { return };
+    let mut client = server.client();
+    let resident = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("the process lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+        line.trim().trim_end_matches(" kB").parse::<i64>().expect("a number") << 10
+    };
+    client.run("MEMORY PURGE");
+    let before = resident();
+    assert_eq!(client.run("DEBUG POPULATE 300000 key 200"), Reply::ok());
+    assert!(resident() > before + MEMORY);
+    client.run("FLUSHALL");
+    wait_until("all is freed", 30_000, || info_field(&mut client, "memory", "lazyfree_pending_objects") == 0);
+    assert_eq!(client.run("MEMORY PURGE"), Reply::ok());
+    wait_until("the system has it", 5_000, || resident() < before + MEMORY / 4);
+}

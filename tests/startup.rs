@@ -7,7 +7,7 @@ mod sandbox;
 
 use common::{Client, Kind, Reply, Server, Start, free_ports, is_redis, redis, skerry, wait_until};
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -144,6 +144,77 @@ fn a_port_in_use_is_an_error() {
     let mut first = start.clone().shards(2).spawn();
     assert_refused(first.port(), "the port of a server of the same kind");
     first.assert_serving();
+}
+
+#[test]
+fn port_and_addresses_change_at_run_time() {
+    let Some(start) = skerry() else { return };
+    let mut server = start.shards(3).spawn();
+    let first = server.port();
+    let mut client = server.client();
+    let mut bystander = server.client();
+    let reaches = |host: &str, port: u16| TcpStream::connect((host, port)).is_ok();
+
+    let second = free_ports(1);
+    assert_eq!(client.run(&format!("CONFIG SET port {second}")), Reply::ok());
+    assert!(!reaches("127.0.0.1", first), "the old port is closed");
+    // As many as meet every shard.
+    let others: Vec<Client> = (0..24).map(|_| Client::connect(second)).collect();
+    others.into_iter().for_each(|mut other| assert_eq!(other.run("PING").text(), "PONG"));
+    assert_eq!(bystander.run("PING").text(), "PONG", "who is connected stays so");
+    assert_eq!(config(&mut client, "port"), second.to_string());
+    assert!(client.run("INFO server").text().contains(&format!("tcp_port:{second}\r\n")));
+
+    // What fails changes nothing.
+    let stranger = TcpListener::bind(("127.0.0.1", free_ports(1))).expect("binding a free port");
+    let taken = stranger.local_addr().expect("its address").port();
+    let error = client.run(&format!("CONFIG SET timeout 7 port {taken}")).text();
+    let reason = "argument 'port') - Unable to listen on this port";
+    assert!(error.starts_with(&format!("ERR CONFIG SET failed (possibly related to {reason}")), "{error}");
+    let error = client.run("CONFIG SET bind 999.999.999.999").text();
+    assert!(error.ends_with("argument 'bind') - Failed to bind to specified addresses."), "{error}");
+    assert_eq!(
+        (config(&mut client, "port"), config(&mut client, "timeout")),
+        (second.to_string(), "0".into())
+    );
+    assert!(reaches("127.0.0.1", second));
+
+    // One address after another, all of them, and one of them again, on the same port.
+    for (bind, good, bad) in [
+        ("127.0.0.2", "127.0.0.2", Some("127.0.0.1")),
+        ("127.0.0.2 127.0.0.1 -::1", "127.0.0.1", None),
+        ("*", "127.0.0.3", None),
+        ("127.0.0.1", "127.0.0.1", Some("127.0.0.3")),
+    ] {
+        assert_eq!(client.command(&["CONFIG", "SET", "bind", bind]), Reply::ok(), "{bind}");
+        assert!(reaches(good, second), "{bind}");
+        assert!(bad.is_none_or(|bad| !reaches(bad, second)), "{bind}");
+    }
+    for line in ["CONFIG SET bind x", "CONFIG SET port 0"] {
+        let is_none = client.run(line) == Reply::ok();
+        assert_eq!(is_none, line.ends_with('0'), "{line}");
+    }
+    assert!(!reaches("127.0.0.1", second), "no port");
+    assert_eq!(client.run(&format!("CONFIG SET port {first}")), Reply::ok());
+    assert_eq!(client.command(&["CONFIG", "SET", "bind", ""]), Reply::ok());
+    assert!(!reaches("127.0.0.1", first), "no address");
+    assert_eq!(client.run("CONFIG SET bind 127.0.0.1"), Reply::ok());
+    server.assert_serving();
+    assert_eq!(bystander.run("PING").text(), "PONG");
+}
+
+#[test]
+fn ports_of_shards_follow_the_addresses() {
+    let Some(start) = skerry() else { return };
+    let server = start.shards(2).cluster().spawn();
+    let mut client = server.client();
+    let reaches = |host: &str, port: u16| TcpStream::connect((host, port)).is_ok();
+    let ports = [server.cluster_port(), server.cluster_port() + 1];
+    assert_eq!(client.run("CONFIG SET bind 127.0.0.2"), Reply::ok());
+    for port in ports {
+        assert!(reaches("127.0.0.2", port) && !reaches("127.0.0.1", port), "{port}");
+    }
+    assert!(client.run(&format!("CONFIG SET port {}", ports[0])).is_error(), "a shard's own");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rand::rngs::SmallRng;
 
+use super::args::OwnedArgs;
 use super::session::Session;
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
@@ -87,6 +88,8 @@ pub enum Ask {
         /// UNBLOCK … ERROR.
         with_error: bool,
     },
+    /// MEMORY PURGE: replies OK when every shard's thread has given back what its allocator can.
+    MemoryPurge,
     /// MONITOR: replies OK and feeds this connection.
     Monitor,
     /// DEBUG EFFECTS: replies OK and streams the effects of all shards to this connection.
@@ -103,6 +106,8 @@ pub enum Ask {
         /// `SAVE`, `NOSAVE`, `NOW`, `FORCE`, `ABORT` as they were given, lower-case.
         options: Vec<String>,
     },
+    /// CONFIG SET of names and values that say where the server listens.
+    ConfigListen(OwnedArgs),
     /// CONFIG REWRITE.
     ConfigRewrite,
     /// RESET: the session is as new already ([`Session::reset`]); what the floor above holds for the connection

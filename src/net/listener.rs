@@ -12,6 +12,15 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+/// Whom the sockets of [`bind_tcp`] share their port with, besides one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Nobody.
+    WithNobody,
+    /// Others of this process on an address that overlaps: all of them listen by [`bind_tcp`].
+    WithOwn,
+}
+
 /// Listens on one TCP address with `count` sockets that share its connections, one for each shard.
 ///
 /// Sharing (SO_REUSEPORT) must not let a second server of the same user slip onto the port, so the first socket binds
@@ -19,8 +28,16 @@ use std::path::{Path, PathBuf};
 /// free one for all. IPv6 sockets take no IPv4 connections. The sockets are blocking ones, as the ring wants them.
 ///
 /// Errors: those of `bind(2)` and `listen(2)`; `AddrInUse` when another process has the port, shared or not.
-pub fn bind_tcp(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Vec<OwnedFd>> {
+pub fn bind_tcp(
+    address: SocketAddr,
+    backlog: u32,
+    count: usize,
+    sharing: Sharing,
+) -> io::Result<Vec<OwnedFd>> {
     let first = tcp_socket(address)?;
+    if sharing == Sharing::WithOwn {
+        set_option(&first, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+    }
     bind_and_listen(&first, address, backlog)?;
     set_option(&first, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
     let address = tcp_address(&first)?;
@@ -227,7 +244,7 @@ mod tests {
 
     #[test]
     fn sockets_of_one_server_share_a_port() {
-        let listeners = bind_tcp(any_port(), 64, 3).unwrap();
+        let listeners = bind_tcp(any_port(), 64, 3, Sharing::WithNobody).unwrap();
         let address = tcp_address(&listeners[0]).unwrap();
         let listeners: Vec<TcpListener> = listeners.into_iter().map(TcpListener::from).collect();
         let mut accepted = vec![0; listeners.len()];
@@ -243,46 +260,57 @@ mod tests {
 
     #[test]
     fn a_second_server_is_refused_although_the_first_one_shares() {
-        let listeners = bind_tcp(any_port(), 64, 2).unwrap();
+        let listeners = bind_tcp(any_port(), 64, 2, Sharing::WithNobody).unwrap();
         let address = tcp_address(&listeners[0]).unwrap();
-        let second = bind_tcp(address, 64, 2);
+        let second = bind_tcp(address, 64, 2, Sharing::WithNobody);
         assert_eq!(second.unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(listeners);
-        assert!(bind_tcp(address, 64, 2).is_ok());
+        assert!(bind_tcp(address, 64, 2, Sharing::WithNobody).is_ok());
+    }
+
+    #[test]
+    fn one_server_listens_on_overlapping_addresses() {
+        let listeners = bind_tcp(any_port(), 64, 2, Sharing::WithNobody).unwrap();
+        let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, tcp_address(&listeners[0]).unwrap().port()));
+        assert!(bind_tcp(all, 64, 2, Sharing::WithNobody).is_err());
+        assert!(bind_tcp(all, 64, 2, Sharing::WithOwn).is_ok());
     }
 
     #[test]
     fn a_port_of_a_server_that_does_not_share_is_refused() {
         let other = TcpListener::bind(any_port()).unwrap();
-        let refused = bind_tcp(other.local_addr().unwrap(), 64, 1);
+        let refused = bind_tcp(other.local_addr().unwrap(), 64, 1, Sharing::WithNobody);
         assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]
     fn lingering_connections_do_not_keep_a_port() {
-        let listener = TcpListener::from(bind_tcp(any_port(), 64, 1).unwrap().remove(0));
+        let listener = TcpListener::from(bind_tcp(any_port(), 64, 1, Sharing::WithNobody).unwrap().remove(0));
         let address = listener.local_addr().unwrap();
         let client = TcpStream::connect(address).unwrap();
         let (accepted, _) = listener.accept().unwrap();
         drop(listener);
         // Closing the server's end first leaves its half of the connection behind.
         drop(accepted);
-        assert!(bind_tcp(address, 64, 2).is_ok());
+        assert!(bind_tcp(address, 64, 2, Sharing::WithNobody).is_ok());
         drop(client);
     }
 
     #[test]
     fn ipv6_leaves_the_ipv4_port_alone() {
-        let Ok(six) = bind_tcp(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), 64, 2) else {
+        let Ok(six) = bind_tcp(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), 64, 2, Sharing::WithNobody)
+        else {
             return; // No IPv6 on this machine.
         };
         let port = tcp_address(&six[0]).unwrap().port();
-        assert!(bind_tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), 64, 2).is_ok());
+        assert!(
+            bind_tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), 64, 2, Sharing::WithNobody).is_ok()
+        );
     }
 
     #[test]
     fn accepted_sockets_get_their_options() {
-        let listener = TcpListener::from(bind_tcp(any_port(), 64, 1).unwrap().remove(0));
+        let listener = TcpListener::from(bind_tcp(any_port(), 64, 1, Sharing::WithNobody).unwrap().remove(0));
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (accepted, _) = listener.accept().unwrap();
         configure_accepted(&accepted, 300).unwrap();

@@ -34,7 +34,8 @@ const DROP_TRIES: u32 = 100;
 const DROP_WAIT_MS: u64 = 10;
 
 struct Listener {
-    fd: OwnedFd,
+    /// `None` once it is stopped and the kernel has let go of it.
+    fd: Option<OwnedFd>,
     tag: u32,
     stopped: bool,
 }
@@ -109,16 +110,27 @@ impl Ring {
 
     /// Starts accepting on a listening socket; its connections carry the tag. The socket must be a blocking one.
     pub fn listen(&mut self, listener: OwnedFd, tag: u32) {
-        self.listeners.push(Listener { fd: listener, tag, stopped: false });
+        self.listeners.push(Listener { fd: Some(listener), tag, stopped: false });
         self.arm_accept(self.listeners.len() - 1);
     }
 
-    /// Stops accepting on the listeners of this tag. A connection accepted meanwhile may still be reported. The
-    /// listening socket closes with the ring.
+    /// Stops accepting on the listeners of this tag. A connection accepted meanwhile may still be reported.
     pub fn stop_listening(&mut self, tag: u32) {
+        self.retain_listeners(tag, |_| false);
+    }
+
+    /// Stops accepting on those listeners of this tag that `keep` does not name; from then on nobody connects to them.
+    pub fn retain_listeners(&mut self, tag: u32, mut keep: impl FnMut(&OwnedFd) -> bool) {
         for index in 0..self.listeners.len() {
             let listener = &mut self.listeners[index];
-            if listener.tag == tag && !mem::replace(&mut listener.stopped, true) {
+            let Some(fd) = listener.fd.as_ref().filter(|_| listener.tag == tag && !listener.stopped) else {
+                continue;
+            };
+            if !keep(fd) {
+                listener.stopped = true;
+                // SAFETY: the descriptor is open, and no memory is passed. Closing it would not do: an accept under way
+                // holds the socket.
+                unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_RDWR) };
                 self.cancel(Token::other(Operation::Accept, index));
                 self.cancel(Token::other(Operation::AcceptPause, index));
             }
@@ -514,11 +526,12 @@ impl Ring {
 /// Accepting, and the doorbell.
 impl Ring {
     fn arm_accept(&mut self, index: usize) {
-        let listener = &self.listeners[index];
+        let listener = &mut self.listeners[index];
         if listener.stopped {
+            listener.fd = None;
             return;
         }
-        let fd = Fd(listener.fd.as_raw_fd());
+        let Some(fd) = listener.fd.as_ref().map(|fd| Fd(fd.as_raw_fd())) else { return };
         let null = std::ptr::null_mut();
         let entry = match self.mode {
             IoMode::Multishot => opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build(),
@@ -536,12 +549,12 @@ impl Ring {
                 events.push(Event::Accepted { tag, fd });
             }
             Err(error) => match error.raw_os_error() {
-                Some(libc::ECANCELED) if self.listeners[index].stopped => return,
+                _ if self.listeners[index].stopped => {}
                 Some(libc::ECONNABORTED | libc::EINTR | libc::EAGAIN) => {}
                 _ => {
                     self.statistics.accept_failures += 1;
                     events.push(Event::AcceptFailed { tag, error });
-                    if !more && !self.listeners[index].stopped {
+                    if !more {
                         let entry = opcode::Timeout::new(&raw const ACCEPT_PAUSE).build();
                         self.push(entry, Token::other(Operation::AcceptPause, index));
                     }

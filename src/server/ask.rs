@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::executor::{Core, Origin};
+use super::listening::Relisten;
 use crate::base::clock::unix_micros;
+use crate::base::slot::ShardId;
 use crate::command::home::Ask;
 use crate::command::server::redacted;
 use crate::command::session::{Caller, Session};
@@ -23,7 +25,7 @@ pub(super) const EFFECTS_BARRIER: u64 = 1;
 
 /// How the answers of all shards become a reply.
 #[derive(Clone, Copy, Debug)]
-enum Fold {
+pub(super) enum Fold {
     /// Lines as a verbatim string.
     Text,
     /// The sum of the counts.
@@ -61,7 +63,8 @@ impl Tell {
 /// Where the reply to an [`Ask`] goes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReplyTo {
-    id: SocketId,
+    /// The connection.
+    pub id: SocketId,
     /// Which of the commands of the home shard inside the connection's EXEC it is of; `None`: it is the connection's next.
     inside: Option<usize>,
 }
@@ -123,6 +126,7 @@ impl Core {
                 self.end_pause();
                 self.tell(to, Question::Fence, Fold::Ok);
             }
+            Ask::MemoryPurge => self.tell(to, Question::Purge, Fold::Ok),
             Ask::Monitor => self.monitor(id),
             Ask::Effects => self.listen_to_effects(own, id),
             Ask::EffectsSync => self.sync_effects(own, id),
@@ -134,6 +138,7 @@ impl Core {
                 crate::warning!("User requested shutdown...");
                 self.stop_all();
             }
+            Ask::ConfigListen(pairs) => self.set_listening(to, &pairs),
             Ask::ConfigRewrite => self.rewrite_config(to),
             Ask::Reset => self.reset(id),
             Ask::Crash(how) => {
@@ -144,7 +149,7 @@ impl Core {
     }
 
     /// Writes a reply into its place.
-    fn reply_to(&mut self, to: ReplyTo, write: impl FnOnce(&mut Reply<'_>)) {
+    pub fn reply_to(&mut self, to: ReplyTo, write: impl FnOnce(&mut Reply<'_>)) {
         let Some(index) = to.inside else { return self.reply(to.id, write) };
         let Some(connection) = self.connection(to.id) else { return };
         let mut out = Vec::new();
@@ -167,7 +172,7 @@ impl Core {
     }
 
     /// Asks every shard, this one included; the reply follows when all have answered.
-    fn tell(&mut self, to: ReplyTo, question: Question, fold: Fold) {
+    pub fn tell(&mut self, to: ReplyTo, question: Question, fold: Fold) {
         let Some(connection) = self.connection(to.id) else { return };
         let protocol = connection.session.caller.protocol;
         let ticket = match to.inside {
@@ -180,8 +185,25 @@ impl Core {
             let tell = ServerMessage::Tell { home: self.id, ticket, question: question.clone() };
             self.shards.send(shard, Message::Server(tell));
         }
-        let (count, text) = self.answer_question(&question, Some(to.id));
-        self.told(ticket, count, &text);
+        self.take_question(self.id, ticket, question, Some(to.id));
+    }
+
+    /// Answers a question of `home`, now or when the network has done what it asks for.
+    fn take_question(&mut self, home: ShardId, ticket: Ticket, question: Question, asking: Option<SocketId>) {
+        if let Question::Listen(sockets) = question {
+            return self.relisten.push(Relisten { home, ticket, sockets });
+        }
+        let (count, text) = self.answer_question(&question, asking);
+        self.send_told(home, ticket, count, text);
+    }
+
+    /// Passes an answer on to the shard that asked.
+    pub fn send_told(&mut self, home: ShardId, ticket: Ticket, count: u64, text: Vec<u8>) {
+        if home == self.id {
+            return self.told(ticket, count, &text);
+        }
+        let told = ServerMessage::Told { from: self.id, ticket, count, text };
+        self.shards.send(home, Message::Server(told));
     }
 
     fn answer_question(&mut self, question: &Question, asking: Option<SocketId>) -> (u64, Vec<u8>) {
@@ -195,10 +217,16 @@ impl Core {
                 let found = found.map(|connection| connection.socket);
                 (found.is_some_and(|socket| self.unblock(socket, end)).into(), Vec::new())
             }
+            Question::Purge => {
+                crate::base::memory::collect();
+                (0, Vec::new())
+            }
             Question::Fence => {
                 self.end_pause();
                 (0, Vec::new())
             }
+            // Answered by `Executor::relisten`.
+            Question::Listen(_) => (0, Vec::new()),
         }
     }
 
@@ -221,9 +249,7 @@ impl Core {
                 self.adopted.push((Origin::of_tag(listener), socket));
             }
             ServerMessage::Tell { home, ticket, question } => {
-                let (count, text) = self.answer_question(&question, None);
-                let told = ServerMessage::Told { from: self.id, ticket, count, text };
-                self.shards.send(home, Message::Server(told));
+                self.take_question(home, ticket, question, None);
             }
             ServerMessage::Told { ticket, count, text, .. } => self.told(ticket, count, &text),
             ServerMessage::Monitor(line) => self.feed_own_monitors(&line),
@@ -239,8 +265,7 @@ impl Core {
             }
             ServerMessage::Flush { home, ticket } => {
                 self.feed_listeners();
-                let told = ServerMessage::Told { from: self.id, ticket, count: 0, text: Vec::new() };
-                self.shards.send(home, Message::Server(told));
+                self.send_told(home, ticket, 0, Vec::new());
             }
             ServerMessage::Feed { connection, bytes } => {
                 let id = SocketId::from_u64(connection);

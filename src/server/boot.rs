@@ -1,10 +1,8 @@
 //! Start and stop: check the machine, bind, start one executor per shard, wait for their ends.
 
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::OwnedFd;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ahash::RandomState;
@@ -12,10 +10,11 @@ use glommio::{LocalExecutorBuilder, Placement};
 use rand::Rng;
 
 use super::executor::{Executor, Origin};
+use super::listening::{Addresses, Bound, Listeners, bind};
 use crate::command::table;
 use crate::config::{self, Config, ConfigError, LogLevel, Sources};
 use crate::net::cpu::Machine;
-use crate::net::listener::{bind_tcp, bind_unix};
+use crate::net::listener::bind_unix;
 use crate::net::probe::{probe, raise_descriptor_limit};
 use crate::net::{IoMode, Ring, RingOptions};
 use crate::shard::cell::Shards;
@@ -32,9 +31,6 @@ const GLOMMIO_BUFFER_BYTES: usize = 64 << 10;
 /// before it has looked at its queue for the first time (0.9), as happens on a busy machine; and nothing but the shard's
 /// own loop runs on it.
 const PREEMPT_TIMER: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Listeners of one shard.
-type Listeners = Vec<(OwnedFd, Origin)>;
 
 /// Serves with the configuration of `sources` until the process is told to stop.
 pub fn serve(sources: &Sources) -> ExitCode {
@@ -98,7 +94,7 @@ fn start(config: Config) -> Result<(), String> {
     }
     let mode = mode(&config, count)?;
     raise_file_limit(&config);
-    let listeners = listen(&config, count)?;
+    let (listeners, addresses) = listen(&config, count)?;
     write_pidfile(&config);
     let seed: u64 = rand::rng().random();
     let run_id: String =
@@ -108,6 +104,7 @@ fn start(config: Config) -> Result<(), String> {
     if let Some(file) = &config.declarations().file {
         server.config_file = file.display().to_string();
     }
+    server.listening = Mutex::new(addresses);
     let server = Arc::new(server);
     let hashers = RandomState::new();
     let databases = config.databases;
@@ -158,87 +155,20 @@ fn raise_file_limit(config: &Config) {
     }
 }
 
-/// Listening sockets of every shard.
-fn listen(config: &Config, count: usize) -> Result<Vec<Listeners>, String> {
-    let mut all: Vec<Listeners> = (0..count).map(|_| Vec::new()).collect();
-    let backlog = u32::try_from(config.tcp_backlog).unwrap_or(511);
-    let mut bound = 0;
-    if config.port != 0 {
-        for (address, optional) in addresses(config, config.port) {
-            match bind_tcp(address, backlog, count) {
-                Ok(sockets) => {
-                    bound += 1;
-                    for (shard, socket) in sockets.into_iter().enumerate() {
-                        all[shard].push((socket, Origin::Tcp));
-                    }
-                }
-                Err(error) if optional => notice!("Could not listen on {address}: {error}"),
-                Err(error) => {
-                    warning!(
-                        "Warning: Could not create server TCP listening socket {address}: bind: {error}"
-                    );
-                    return Err(format!("Failed listening on port {} (tcp), aborting.", config.port));
-                }
-            }
-        }
-        if bound == 0 {
-            return Err(format!("Failed listening on port {} (tcp), aborting.", config.port));
-        }
-    }
+/// Listening sockets of every shard, and the addresses of those over TCP.
+fn listen(config: &Config, count: usize) -> Result<(Vec<Listeners>, Addresses), String> {
+    let Bound { addresses, sockets: mut all } = bind(config, &Vec::new(), count)?;
     if let Some(path) = &config.unixsocket {
         let mode = (config.unixsocketperm != 0).then_some(config.unixsocketperm);
+        let backlog = u32::try_from(config.tcp_backlog).unwrap_or(511);
         let socket = bind_unix(path, mode, backlog)
             .map_err(|error| format!("Failed opening Unix socket: bind: {error}"))?;
-        all[0].push((socket, Origin::Unix));
-        bound += 1;
+        all[0].push((socket, Origin::Unix.tag()));
     }
-    if config.cluster_ports != 0 {
-        if usize::from(config.cluster_ports) + count > 1 << 16 {
-            return Err(format!("cluster-ports {} leaves no room for {count} ports", config.cluster_ports));
-        }
-        for (shard, listeners) in all.iter_mut().enumerate() {
-            let port = config.cluster_ports + shard as u16;
-            for (address, optional) in addresses(config, port) {
-                match bind_tcp(address, backlog, 1) {
-                    Ok(sockets) => {
-                        listeners.extend(sockets.into_iter().map(|socket| (socket, Origin::Cluster)))
-                    }
-                    Err(_) if optional => {}
-                    Err(error) => {
-                        warning!(
-                            "Warning: Could not create server TCP listening socket {address}: bind: {error}"
-                        );
-                        return Err(format!("Failed listening on port {port} (cluster), aborting."));
-                    }
-                }
-            }
-        }
-    }
-    if bound == 0 {
+    if all.iter().flatten().all(|(_, tag)| *tag == Origin::Cluster.tag()) {
         return Err("Configured to not listen anywhere, exiting.".into());
     }
-    Ok(all)
-}
-
-/// Addresses of `bind` with the port; of one with a leading `-` it does not matter if it is missing.
-fn addresses(config: &Config, port: u16) -> Vec<(SocketAddr, bool)> {
-    let mut found = Vec::new();
-    for name in &config.bind {
-        let (name, optional) = match name.strip_prefix('-') {
-            Some(name) => (name, true),
-            None => (name.as_str(), false),
-        };
-        let host = match name {
-            "*" => "0.0.0.0",
-            "::*" => "::",
-            name => name,
-        };
-        match (host, port).to_socket_addrs() {
-            Ok(resolved) => found.extend(resolved.take(1).map(|address| (address, optional))),
-            Err(error) => warning!("Could not resolve bind address {name}: {error}"),
-        }
-    }
-    found
+    Ok((all, addresses))
 }
 
 fn daemonize() -> Result<(), String> {

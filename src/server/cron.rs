@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::executor::Core;
+use super::survey::Survey;
 use crate::base::clock::{Monotonic, UnixMillis};
 use crate::config::Config;
 use crate::net::SocketId;
@@ -20,12 +21,13 @@ pub(super) struct Cron {
     due: Monotonic,
     /// Whether there is more to expire or to free than the last run did.
     is_behind: bool,
+    survey: Survey,
 }
 
 impl Cron {
     /// Due at once.
     pub fn new() -> Self {
-        Self { due: Monotonic::now(), is_behind: false }
+        Self { due: Monotonic::now(), is_behind: false, survey: Survey::default() }
     }
 
     /// Whether its time has come.
@@ -69,6 +71,7 @@ impl Cron {
             }
         }
         core.publish(own);
+        self.survey.go_on(core, config.hz as usize);
         if core.id == 0 {
             server.sample(Monotonic::now());
             core.stop_effects_of_nobody(own);

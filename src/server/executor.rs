@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::ask::{EFFECTS_BARRIER, Tell};
 use super::connection::{Connection, Phase};
 use super::cron::Cron;
+use super::listening::{Listeners, Relisten};
 use super::tick::Input;
 use crate::base::clock::{Monotonic, UnixMillis, unix_millis};
 use crate::base::slot::ShardId;
@@ -103,6 +104,8 @@ pub(super) struct Core {
     pub adopted: Vec<(Origin, OwnedFd)>,
     /// When waits of blocked connections are over, with the connections.
     pub deadlines: BTreeSet<(UnixMillis, u64)>,
+    /// New sockets to listen on.
+    pub relisten: Vec<Relisten>,
     /// Replies to DEBUG EFFECTS-SYNC that wait for their barrier.
     pub syncing: Vec<Ticket>,
     /// Whether somebody watches all commands or a pause may hold them back, as of this tick.
@@ -118,8 +121,8 @@ pub(super) struct Core {
 
 /// The loop of one shard.
 pub struct Executor {
-    ring: Ring,
-    core: Core,
+    pub(super) ring: Ring,
+    pub(super) core: Core,
     cron: Cron,
     events: Vec<Event>,
     deadline: Option<Monotonic>,
@@ -127,12 +130,12 @@ pub struct Executor {
 
 impl Executor {
     /// A loop for shard `home.id` that accepts from `listeners`.
-    pub fn new(mut ring: Ring, home: Home, listeners: Vec<(OwnedFd, Origin)>) -> Self {
+    pub fn new(mut ring: Ring, home: Home, listeners: Listeners) -> Self {
         let shards = Arc::clone(&home.shards);
         let server = Arc::clone(&shards.server);
         shards.set_doorbell(home.id, Arc::new(ring.doorbell()));
-        for (listener, origin) in listeners {
-            ring.listen(listener, origin.tag());
+        for (listener, tag) in listeners {
+            ring.listen(listener, tag);
         }
         let core = Core {
             id: home.id,
@@ -151,6 +154,7 @@ impl Executor {
             tells: HashMap::default(),
             adopted: Vec::new(),
             deadlines: BTreeSet::new(),
+            relisten: Vec::new(),
             syncing: Vec::new(),
             is_watchful: false,
             is_strict: false,
@@ -218,6 +222,7 @@ impl Executor {
         }
         self.core.file_slow(own);
         self.core.feed_listeners();
+        self.relisten();
         self.flush_connections();
         if self.core.stopping && self.deadline.is_none() {
             self.deadline = Some(Monotonic::now().plus(Duration::from_secs(2)));

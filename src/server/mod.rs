@@ -11,5 +11,7 @@ mod clients;
 mod connection;
 mod cron;
 mod executor;
+mod listening;
+mod survey;
 mod tick;
 mod waiting;

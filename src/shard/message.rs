@@ -2,6 +2,9 @@
 //! and what feeds them is bounded by the replies that a connection may await (commands) or by the answers that the
 //! sender waits for (everything else).
 
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex};
+
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
 use crate::command::Command;
@@ -361,6 +364,9 @@ pub enum ServerMessage {
     Stop,
 }
 
+/// Listening sockets for each shard, with the tags of their listeners.
+pub type NewListeners = Arc<[Mutex<Vec<(OwnedFd, u32)>>]>;
+
 /// What one home shard asks all others.
 #[derive(Clone, Debug)]
 pub enum Question {
@@ -375,6 +381,10 @@ pub enum Question {
         /// Whether with an error.
         with_error: bool,
     },
+    /// Give the system back what the allocator keeps.
+    Purge,
+    /// Listen on these as well, each shard on its own, and no longer where the server does not.
+    Listen(NewListeners),
     /// Nothing: an answer means that everything sent before was seen.
     Fence,
 }

@@ -83,6 +83,12 @@ counters! {
     connections_rejected,
     /// Connections open now.
     clients,
+    /// Bytes that clients hold in buffers.
+    client_bytes,
+    /// Of these, the largest input buffer of late.
+    client_input_bytes_max,
+    /// The largest output buffer of late.
+    client_output_bytes_max,
     /// Clients that wait in a blocking command.
     blocked_clients,
     /// Clients that watch keys.

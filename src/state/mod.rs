@@ -13,6 +13,7 @@ pub mod process;
 pub mod rates;
 pub mod slowlog;
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -132,8 +133,8 @@ pub struct Server {
     pub started_at: UnixMillis,
     /// Monotonic clock at start.
     pub started: Monotonic,
-    /// Port that normal clients connect to, 0 when none.
-    pub port: u16,
+    /// Addresses on which all shards listen over TCP, each with the tag of its listeners.
+    pub listening: Mutex<Vec<(SocketAddr, u32)>>,
     /// Path of the executable.
     pub executable: String,
     /// Path of the configuration file, empty without one.
@@ -173,7 +174,7 @@ impl Server {
             run_id,
             started_at: unix_millis(),
             started: Monotonic::now(),
-            port: config.port,
+            listening: Mutex::default(),
             executable: String::new(),
             config_file: String::new(),
             pause: Pause::default(),

@@ -3,10 +3,11 @@
 
 use super::{ADMIN_NO_SCRIPT, ALL_NODES_SUCCEED, ANYTIME, row};
 use crate::command::Command;
+use crate::command::args::{OwnedArgs, is_word};
 use crate::command::home::{Ask, HomeContext, Then};
-use crate::config::{SetContext, SetError};
+use crate::config::{Config, SetContext, SetError};
 use crate::resp::error::SYNTAX;
-use crate::state::log;
+use crate::state::{Server, log};
 
 const PER_PARAMETER: &str = "O(N) when N is the number of configuration parameters provided";
 
@@ -42,8 +43,7 @@ const HELP: &[&str] = &[
     "    Bring the configuration file up to date.",
 ];
 
-/// Directives that Redis applies by listening anew, with what it says when that fails. Listeners stay as they were
-/// at the start here.
+/// Directives that say where the server listens, with what it says when it cannot.
 const LISTENING: &[(&str, &str)] = &[
     ("bind", "Failed to bind to specified addresses."),
     ("port", "Unable to listen on this port. Check server logs."),
@@ -65,33 +65,49 @@ fn get(home: &mut HomeContext<'_>, arguments: &[&[u8]]) -> Then {
 }
 
 fn set(home: &mut HomeContext<'_>, arguments: &[&[u8]]) -> Then {
-    let (pairs, []) = arguments[2..].as_chunks::<2>() else { return home.error(SYNTAX) };
-    let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|[name, value]| (*name, *value)).collect();
-    let context = SetContext { local: home.session.is_local(), loading: false };
-    let changed = home.server.config.change(|config| {
-        let change = config.set(&pairs, context)?;
-        match LISTENING.iter().find(|(name, _)| change.changed.contains(name)) {
-            Some((name, reason)) => {
-                Err(SetError::Refused { name: (*name).to_owned(), reason: (*reason).to_owned() })
-            }
-            None => Ok((change.config, change.changed)),
-        }
-    });
-    match changed {
-        Ok(names) => {
-            apply(home, &names);
-            home.ok()
-        }
-        Err(error @ SetError::Loading) => home.error(error.to_string()),
-        Err(error) => home.error(format!("ERR {error}")),
+    let pairs = &arguments[2..];
+    let is_of_listening = |name: &[u8]| LISTENING.iter().any(|(of, _)| is_word(name, of));
+    if pairs.iter().step_by(2).any(|name| is_of_listening(name)) {
+        return Then::Ask(Ask::ConfigListen(OwnedArgs::copy(pairs)));
+    }
+    match change(home.server, pairs, home.session.is_local(), |_| Some(())) {
+        Ok(()) => home.ok(),
+        Err(error) => home.error(error),
     }
 }
 
+/// CONFIG SET of names and values. A configuration by which the server has to listen anew is shown to `listen` first, whose
+/// `None` refuses it. The error is the reply.
+pub fn change(
+    server: &Server,
+    pairs: &[&[u8]],
+    is_local: bool,
+    listen: impl FnOnce(&Config) -> Option<()>,
+) -> Result<(), String> {
+    let (pairs, []) = pairs.as_chunks::<2>() else { return Err(SYNTAX.into()) };
+    let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|[name, value]| (*name, *value)).collect();
+    let context = SetContext { local: is_local, loading: false };
+    let changed = server.config.change(|config| {
+        let change = config.set(&pairs, context)?;
+        if let Some((name, reason)) = LISTENING.iter().find(|(name, _)| change.changed.contains(name)) {
+            let refused = || SetError::Refused { name: (*name).to_owned(), reason: (*reason).to_owned() };
+            listen(&change.config).ok_or_else(refused)?;
+        }
+        Ok((change.config, change.changed))
+    });
+    match changed {
+        Ok(names) => apply(server, &names),
+        Err(error @ SetError::Loading) => return Err(error.to_string()),
+        Err(error) => return Err(format!("ERR {error}")),
+    }
+    Ok(())
+}
+
 /// Passes changed values on to those who do not read the configuration themselves.
-fn apply(home: &HomeContext<'_>, names: &[&str]) {
-    let config = home.server.config.load();
+fn apply(server: &Server, names: &[&str]) {
+    let config = server.config.load();
     if names.contains(&"latency-tracking") {
-        home.server.commands.set_tracking(config.latency_tracking);
+        server.commands.set_tracking(config.latency_tracking);
     }
     if names.contains(&"loglevel") {
         log::set_level(config.loglevel);

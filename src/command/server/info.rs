@@ -9,7 +9,7 @@ use crate::base::number::format_f64;
 use crate::command::home::{HomeContext, Then};
 use crate::config::Config;
 use crate::state::Server;
-use crate::state::counters::Totals;
+use crate::state::counters::{Counter, ShardCounters, Totals};
 use crate::state::process::{self, CpuOf};
 use crate::state::rates::Rate;
 use crate::store::access::lru_clock;
@@ -76,6 +76,11 @@ impl Subject<'_> {
     fn since_reset(&self, counter: impl Fn(&Totals) -> u64) -> u64 {
         counter(&self.totals).saturating_sub(counter(&self.baseline))
     }
+
+    /// The largest that a shard has of a figure.
+    fn largest(&self, figure: impl Fn(&ShardCounters) -> &Counter) -> u64 {
+        self.server.shards.iter().map(|shard| figure(shard).get()).max().unwrap_or(0)
+    }
 }
 
 /// Writes `name:value` lines.
@@ -134,7 +139,7 @@ fn server(of: &Subject<'_>, out: &mut String) {
         process_id: std::process::id(),
         process_supervised: "no",
         run_id: of.server.run_id,
-        tcp_port: of.server.port,
+        tcp_port: of.config.port,
         server_time_usec: of.now * 1000,
         uptime_in_seconds: uptime,
         uptime_in_days: uptime / 86400,
@@ -147,12 +152,12 @@ fn server(of: &Subject<'_>, out: &mut String) {
         shards: of.server.shards.len(),
     );
     let mut listeners = 0;
-    if of.server.port != 0 {
+    if of.config.port != 0 {
         let _ = write!(out, "listener{listeners}:name=tcp");
         for address in &of.config.bind {
             let _ = write!(out, ",bind={address}");
         }
-        let _ = write!(out, ",port={}\r\n", of.server.port);
+        let _ = write!(out, ",port={}\r\n", of.config.port);
         listeners += 1;
     }
     if let Some(path) = &of.config.unixsocket {
@@ -165,8 +170,8 @@ fn clients(of: &Subject<'_>, out: &mut String) {
         connected_clients: of.totals.clients,
         cluster_connections: 0,
         maxclients: of.config.maxclients,
-        client_recent_max_input_buffer: 0,
-        client_recent_max_output_buffer: 0,
+        client_recent_max_input_buffer: of.largest(|shard| &shard.client_input_bytes_max),
+        client_recent_max_output_buffer: of.largest(|shard| &shard.client_output_bytes_max),
         blocked_clients: of.totals.blocked_clients,
         tracking_clients: 0,
         clients_in_timeout_table: 0,
@@ -271,7 +276,7 @@ fn memory(of: &Subject<'_>, out: &mut String) {
         mem_replication_backlog: 0,
         mem_total_replication_buffers: 0,
         mem_clients_slaves: 0,
-        mem_clients_normal: 0,
+        mem_clients_normal: of.totals.client_bytes,
         mem_cluster_links: 0,
         mem_aof_buffer: 0,
         mem_allocator: allocator_name(),

@@ -4,7 +4,7 @@ use super::info::MemoryFigures;
 use super::{ALL_SHARDS_SPECIAL, ANYTIME, row};
 use crate::command::Command;
 use crate::command::generic::MEMORY_USAGE;
-use crate::command::home::{HomeContext, Then};
+use crate::command::home::{Ask, HomeContext, Then};
 use crate::resp::Reply;
 use crate::state::counters::ShardCounters;
 
@@ -51,10 +51,8 @@ fn allocator_statistics(home: &mut HomeContext<'_>, _: &[&[u8]]) -> Then {
     Then::Done
 }
 
-/// The allocator gives back by itself what lies idle; as in Redis with other allocators than jemalloc there is nothing
-/// more to do.
-fn purge(home: &mut HomeContext<'_>, _: &[&[u8]]) -> Then {
-    home.ok()
+fn purge(_: &mut HomeContext<'_>, _: &[&[u8]]) -> Then {
+    Then::Ask(Ask::MemoryPurge)
 }
 
 fn stats(home: &mut HomeContext<'_>, _: &[&[u8]]) -> Then {
@@ -68,9 +66,11 @@ fn stats(home: &mut HomeContext<'_>, _: &[&[u8]]) -> Then {
     integer(reply, "peak.allocated", figures.peak as i64);
     integer(reply, "total.allocated", figures.used as i64);
     integer(reply, "startup.allocated", figures.startup as i64);
-    for name in ["replication.backlog", "clients.slaves", "clients.normal", "cluster.links", "aof.buffer"] {
-        integer(reply, name, 0);
-    }
+    integer(reply, "replication.backlog", 0);
+    integer(reply, "clients.slaves", 0);
+    integer(reply, "clients.normal", totals.client_bytes as i64);
+    integer(reply, "cluster.links", 0);
+    integer(reply, "aof.buffer", 0);
     integer(reply, "lua.caches", 0);
     integer(reply, "functions.caches", 0);
     for index in databases {

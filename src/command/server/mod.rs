@@ -16,6 +16,7 @@ mod statistics;
 #[cfg(test)]
 mod server_test;
 
+pub use config::change as change_config;
 pub use redact::redacted;
 
 use super::home::{Ask, HomeContext, Then};

@@ -1,7 +1,7 @@
 //! The server family, through the gate.
 
 use crate::command::case::{Case, HomeCase};
-use crate::command::server::redacted;
+use crate::command::server::{change_config, redacted};
 use crate::store::entry::Entry;
 
 fn case() -> HomeCase {
@@ -94,7 +94,10 @@ fn config_get_and_set() {
     assert!(
         case.run("CONFIG SET hz x").starts_with("-ERR CONFIG SET failed (possibly related to argument 'hz')")
     );
-    assert!(case.run("CONFIG SET port 1").contains("Unable to listen on this port"));
+    assert!(case.run("CONFIG SET port 1").starts_with("<Ask(ConfigListen("));
+    let port: [&[u8]; 2] = [b"port", b"1"];
+    let refused = change_config(&case.server, &port, true, |config| (config.port != 1).then_some(()));
+    assert!(refused.unwrap_err().contains("argument 'port') - Unable to listen on this port"));
     assert_eq!(case.run("CONFIG GET port"), "*2\r\n$4\r\nport\r\n$4\r\n6379\r\n");
     assert_eq!(case.run("CONFIG SET latency-tracking no"), "+OK\r\n");
     case.server.commands.of(0, 0).count(1, true);
@@ -166,7 +169,7 @@ fn memory() {
     case.run("HELLO 3");
     let stats = case.run("MEMORY STATS");
     assert!(stats.starts_with("%27\r\n$14\r\npeak.allocated\r\n:"), "{stats}");
-    assert_eq!(case.run("MEMORY PURGE"), "+OK\r\n");
+    assert_eq!(case.run("MEMORY PURGE"), "<Ask(MemoryPurge)>");
     assert!(case.run("MEMORY DOCTOR").contains("memory"));
     assert!(case.run("MEMORY MALLOC-STATS").contains("not supported"));
 }
