@@ -593,6 +593,10 @@ impl Core {
                 self.block_on_several(own, finished.ticket, wish);
                 continue;
             }
+            if let Some((database, arguments)) = finished.blocking {
+                self.served(own, finished.ticket, database, &arguments, &finished.reply);
+                continue;
+            }
             let id = SocketId::from_u64(finished.ticket.connection);
             match self.connection(id) {
                 Some(connection) => {

@@ -3,6 +3,7 @@
 //! The owner of all keys of a command runs it again itself when one changes. For keys on several shards the home shard does
 //! so here: told that one has changed, it starts the command anew, as a transaction.
 
+use super::connection::{Connection, Phase};
 use super::executor::Core;
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
@@ -207,7 +208,10 @@ impl Core {
         reply: &[u8],
     ) {
         let connection = self.connection(SocketId::from_u64(ticket.connection));
-        if connection.is_some_and(|connection| connection.waits_for(ticket.sequence)) {
+        let takes_it = |connection: &mut Connection| {
+            connection.phase != Phase::Broken && connection.waits_for(ticket.sequence)
+        };
+        if connection.is_some_and(takes_it) {
             self.answer(ticket, reply);
         } else if let Some(words) = put_back(&arguments.slices(), reply) {
             let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();

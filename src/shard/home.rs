@@ -21,6 +21,7 @@ use super::stream::Stream;
 use super::transaction::{Gathering, Next, Transaction};
 use crate::base::limits::{BORROWED_BATCH_MAX, GROUP_KEYS_MAX};
 use crate::base::slot::ShardId;
+use crate::command::args::OwnedArgs;
 use crate::command::context::{self, Context, Wish};
 use crate::command::effect::{Effects, Propagation};
 use crate::command::session::{Caller, Watch};
@@ -44,6 +45,8 @@ pub struct Finished {
     pub watched: Vec<Watch>,
     /// What a blocking command waits for; then there is no reply, and the shards of these keys tell when they change.
     pub wish: Option<Wish>,
+    /// A command that may block, with its database, for what cannot be delivered to be put back.
+    pub blocking: Option<(u32, OwnedArgs)>,
 }
 
 /// What waits to be flushed for one other shard.
@@ -429,13 +432,15 @@ impl Home {
         let mut watched = transaction.watched();
         let is_stale = transaction.is_stale();
         let mut wish = transaction.take_wish();
+        let mut blocking = transaction.take_blocking();
         let finished = &mut self.finished;
         transaction.replies(&mut self.rng, |ticket, reply, gaps| {
             let watched = watched.take();
             let is_watch = watched.is_some() && reply.first() != Some(&b'-');
             let reply = if is_watch { b"+OK\r\n".to_vec() } else { reply };
             let (watched, wish) = (watched.unwrap_or_default(), wish.take());
-            finished.push_back(Finished { is_stale, ticket, reply, gaps, watched, wish });
+            let blocking = blocking.take();
+            finished.push_back(Finished { is_stale, ticket, reply, gaps, watched, wish, blocking });
         });
     }
 

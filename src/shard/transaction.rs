@@ -15,7 +15,7 @@ use crate::command::args::OwnedArgs;
 use crate::command::context::Wish;
 use crate::command::merge;
 use crate::command::session::{Caller, Watch};
-use crate::command::{Command, Merge};
+use crate::command::{Command, Flags, Merge};
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
 
@@ -265,6 +265,19 @@ impl Transaction {
     /// Whether it is one command alone, which may wait for its keys.
     pub fn may_block(&self) -> bool {
         matches!(self.members.as_slice(), [Member { is_block: false, .. }]) && self.commands.len() == 1
+    }
+
+    /// The command and its database, if it is one that may block and runs over several shards.
+    pub fn take_blocking(&mut self) -> Option<(u32, OwnedArgs)> {
+        let may_block = self.may_block();
+        match self.commands.as_mut_slice() {
+            [Planned::Gathered { row, caller, arguments, .. }]
+                if may_block && row.flags.contains(Flags::BLOCKING) =>
+            {
+                Some((caller.database, std::mem::take(arguments)))
+            }
+            _ => None,
+        }
     }
 
     /// What the command waits for, if it found nothing to serve; it has no reply then.

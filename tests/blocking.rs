@@ -1,0 +1,323 @@
+//! Commands that wait for keys: who is served, in which order, and that no element is lost or given out twice, whatever
+//! becomes of those who wait. Every script runs on Skerry with one shard and with four, and on real Redis.
+
+mod common;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use common::{Client, Kind, Random, Reply, Server, redis, seed, skerry, wait_until};
+
+/// Runs a script on every server.
+fn on_all(script: impl Fn(&Server)) {
+    for shards in [1, 4] {
+        let Some(start) = skerry() else { return };
+        script(&start.shards(shards).spawn());
+    }
+    if let Some(start) = redis() {
+        script(&start.spawn());
+    }
+}
+
+fn blocked(client: &mut Client) -> usize {
+    let info = client.run("INFO clients").text();
+    let line =
+        info.lines().find(|line| line.starts_with("blocked_clients:")).expect("a count of blocked clients");
+    line["blocked_clients:".len()..].trim().parse().expect("a number")
+}
+
+fn wait_for_blocked(client: &mut Client, count: usize) {
+    wait_until(&format!("{count} clients are blocked"), 20_000, || blocked(client) == count);
+}
+
+/// A client that has sent a blocking command.
+fn waiting(server: &Server, line: &str) -> Client {
+    let mut client = server.client();
+    client.send(&line.split(' ').collect::<Vec<_>>());
+    client
+}
+
+/// Keys that live on several shards.
+const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+#[test]
+fn a_thousand_clients_are_served_in_order() {
+    on_all(|server| {
+        let mut control = server.client();
+        let mut clients = Vec::new();
+        for index in 0..1000 {
+            clients.push(waiting(server, "BLPOP queue 0"));
+            // One after another, so that there is an order.
+            if index % 50 == 49 {
+                wait_for_blocked(&mut control, index + 1);
+            } else {
+                std::thread::sleep(Duration::from_micros(500));
+            }
+        }
+        for index in 0..1000 {
+            control.command(&["RPUSH".to_owned(), "queue".to_owned(), index.to_string()]);
+        }
+        let served: Vec<usize> = clients
+            .iter_mut()
+            .map(|client| client.receive().items()[1].text().parse().expect("a number"))
+            .collect();
+        // Those that came within the same half millisecond may have been seen in another order.
+        for (index, &served) in served.iter().enumerate() {
+            assert!(served.abs_diff(index) <= 3, "client {index} got {served}");
+        }
+        wait_for_blocked(&mut control, 0);
+    });
+}
+
+#[test]
+fn whoever_waits_longer_is_served_first_on_one_shard_and_on_several() {
+    on_all(|server| {
+        let mut control = server.client();
+        let lines = ["BLPOP a b c d e f 0", "BLPOP a 0", "BRPOP f e d c b a 0", "BLPOP a 0"];
+        let mut clients = Vec::new();
+        for (index, line) in lines.iter().enumerate() {
+            clients.push(waiting(server, line));
+            wait_for_blocked(&mut control, index + 1);
+        }
+        for (index, client) in clients.iter_mut().enumerate() {
+            control.command(&["RPUSH".to_owned(), "a".to_owned(), index.to_string()]);
+            let reply = client.receive();
+            assert_eq!(reply.items(), [Reply::bulk("a"), Reply::bulk(index.to_string())], "client {index}");
+        }
+    });
+}
+
+#[test]
+fn of_several_keys_the_first_with_elements_counts() {
+    on_all(|server| {
+        let mut control = server.client();
+        let mut client = waiting(server, "BLPOP a b c d e f 0");
+        wait_for_blocked(&mut control, 1);
+        control.run("MULTI");
+        control.run("RPUSH e five");
+        control.run("RPUSH b two");
+        control.run("RPUSH d four");
+        control.run("EXEC");
+        assert_eq!(client.receive().items(), [Reply::bulk("b"), Reply::bulk("two")]);
+        assert_eq!(client.run("BLPOP a b c d e f 0").items(), [Reply::bulk("d"), Reply::bulk("four")]);
+        assert_eq!(client.run("BLPOP f e 0").items(), [Reply::bulk("e"), Reply::bulk("five")]);
+    });
+}
+
+#[test]
+fn times_run_out_and_waits_are_ended() {
+    on_all(|server| {
+        let mut control = server.client();
+        for line in [
+            "BLPOP a 0.2",
+            "BLPOP a b c d e f 0.2",
+            "BLMPOP 0.2 6 a b c d e f LEFT",
+            "BLMOVE a b LEFT LEFT 0.2",
+        ] {
+            let started = Instant::now();
+            let reply = control.run(line);
+            assert!(reply.is_nil(), "{line}: {reply:?}");
+            let taken = started.elapsed();
+            assert!((180..2000).contains(&taken.as_millis()), "{line} took {taken:?}");
+        }
+        for line in ["BLPOP a 0", "BLPOP a b c d e f 0", "BLMOVE a b LEFT RIGHT 0"] {
+            for (reason, expected) in
+                [("TIMEOUT", None), ("ERROR", Some("UNBLOCKED client unblocked via CLIENT UNBLOCK"))]
+            {
+                let mut client = server.client();
+                let id = client.run("CLIENT ID").integer();
+                client.send(&line.split(' ').collect::<Vec<_>>());
+                wait_for_blocked(&mut control, 1);
+                assert_eq!(control.run(&format!("CLIENT UNBLOCK {id} {reason}")).integer(), 1);
+                let reply = client.receive();
+                match expected {
+                    None => assert!(reply.is_nil(), "{line}: {reply:?}"),
+                    Some(error) => assert_eq!(reply, Reply::Error(error.into()), "{line}"),
+                }
+                assert_eq!(control.run(&format!("CLIENT UNBLOCK {id}")).integer(), 0);
+                assert_eq!(client.run("PING"), Reply::simple("PONG"));
+            }
+        }
+        wait_for_blocked(&mut control, 0);
+    });
+}
+
+#[test]
+fn what_is_behind_a_blocking_command_waits() {
+    on_all(|server| {
+        let mut control = server.client();
+        for line in ["BLPOP a 0", "BLPOP a b c d e f 0"] {
+            let mut client = server.client();
+            let mut request = Vec::new();
+            common::encode(&["SET", "behind", "no"], &mut request);
+            common::encode(&line.split(' ').collect::<Vec<_>>(), &mut request);
+            common::encode(&["SET", "behind", "yes"], &mut request);
+            common::encode(&["PING"], &mut request);
+            client.send_raw(&request);
+            assert_eq!(client.receive(), Reply::ok());
+            wait_for_blocked(&mut control, 1);
+            std::thread::sleep(Duration::from_millis(30));
+            assert_eq!(control.run("GET behind"), Reply::bulk("no"));
+            control.run("RPUSH a x");
+            assert_eq!(client.receive().items(), [Reply::bulk("a"), Reply::bulk("x")]);
+            assert_eq!(client.receive_many(2), [Reply::ok(), Reply::simple("PONG")]);
+            assert_eq!(control.run("GET behind"), Reply::bulk("yes"));
+        }
+    });
+}
+
+#[test]
+fn nothing_blocks_inside_a_transaction() {
+    on_all(|server| {
+        let mut client = server.client();
+        client.run("MULTI");
+        client.run("BLPOP a 0");
+        client.run("BLPOP a b c d e f 0");
+        client.run("BLMOVE a b LEFT LEFT 0");
+        let reply = client.run("EXEC");
+        assert!(reply.items().iter().all(Reply::is_nil), "{reply:?}");
+    });
+}
+
+#[test]
+fn a_transaction_serves_when_it_has_ended() {
+    on_all(|server| {
+        let mut control = server.client();
+        for line in ["BLPOP a 0", "BLPOP f a 0"] {
+            let mut client = waiting(server, line);
+            wait_for_blocked(&mut control, 1);
+            control.run("MULTI");
+            control.run("RPUSH a 1 2");
+            control.run("RPOP a");
+            control.run("LSET a 0 changed");
+            control.run("SET elsewhere 1");
+            control.run("EXEC");
+            assert_eq!(client.receive().items(), [Reply::bulk("a"), Reply::bulk("changed")]);
+            assert_eq!(control.run("EXISTS a").integer(), 0);
+        }
+        // What comes and goes within one wakes nobody.
+        let mut client = waiting(server, "BLPOP a 0");
+        wait_for_blocked(&mut control, 1);
+        control.run("MULTI");
+        control.run("RPUSH a 1");
+        control.run("DEL a");
+        control.run("EXEC");
+        control.run("SET a string");
+        control.run("DEL a");
+        assert_eq!(blocked(&mut control), 1);
+        control.run("RENAME elsewhere other");
+        control.run("RPUSH source moved");
+        control.run("RENAME source a");
+        assert_eq!(client.receive().items(), [Reply::bulk("a"), Reply::bulk("moved")]);
+    });
+}
+
+#[test]
+fn chains_of_moves_serve_one_another() {
+    on_all(|server| {
+        let mut control = server.client();
+        let mut last = waiting(server, "BLPOP d 0");
+        wait_for_blocked(&mut control, 1);
+        let mut moves = Vec::new();
+        for (index, (from, to)) in [("a", "b"), ("b", "c"), ("c", "d")].into_iter().enumerate() {
+            moves.push(waiting(server, &format!("BLMOVE {from} {to} LEFT RIGHT 0")));
+            wait_for_blocked(&mut control, index + 2);
+        }
+        control.run("RPUSH a traveller");
+        for client in &mut moves {
+            assert_eq!(client.receive(), Reply::bulk("traveller"));
+        }
+        assert_eq!(last.receive().items(), [Reply::bulk("d"), Reply::bulk("traveller")]);
+        for key in KEYS {
+            assert_eq!(control.run(&format!("EXISTS {key}")).integer(), 0, "{key}");
+        }
+    });
+}
+
+/// Elements are pushed while clients that wait for them vanish: each is received once, or still there.
+#[test]
+fn no_element_is_lost_or_given_out_twice() {
+    const ELEMENTS: usize = 3000;
+    let seed = seed("no_element_is_lost_or_given_out_twice");
+    on_all(|server| {
+        let port = server.port();
+        let consumers: Vec<_> = (0..6)
+            .map(|number| {
+                let mut random = Random::new(seed ^ number);
+                std::thread::spawn(move || {
+                    let mut taken = Vec::new();
+                    let mut client = Client::connect(port);
+                    loop {
+                        let line = [
+                            "BLPOP a 0.5",
+                            "BRPOP c b a 0.5",
+                            "BLMPOP 0.5 3 a b c LEFT COUNT 2",
+                            "BLPOP b 0.5",
+                        ][random.below(4)];
+                        let reply = client.run(line);
+                        if reply.is_nil() {
+                            return taken;
+                        }
+                        match &reply.items()[1] {
+                            Reply::Array(all) => taken.extend(all.iter().map(Reply::text)),
+                            one => taken.push(one.text()),
+                        }
+                    }
+                })
+            })
+            .collect();
+        let vanishing = std::thread::spawn(move || {
+            let mut random = Random::new(seed ^ 77);
+            let mut taken = Vec::new();
+            for _ in 0..300 {
+                let mut client = Client::connect(port);
+                let line = ["BLPOP a 0", "BLPOP x b z a 0", "BRPOP c 0"][random.below(3)];
+                client.send(&line.split(' ').collect::<Vec<_>>());
+                std::thread::sleep(Duration::from_micros(random.below(3000) as u64));
+                client.end_input();
+                let mut rest = client.read_to_end().expect("what is left for a client that ends");
+                while let Some((reply, length)) = Reply::decode(&rest) {
+                    taken.push(reply.items()[1].text());
+                    rest.drain(..length);
+                }
+            }
+            taken
+        });
+        let mut producer = server.client();
+        let mut random = Random::new(seed ^ 99);
+        for element in 0..ELEMENTS {
+            let key = ["a", "b", "c"][random.below(3)];
+            if random.one_in(10) {
+                producer.run("MULTI");
+                producer.run(&format!("RPUSH {key} {element}"));
+                producer.run("SET other 1");
+                producer.run("EXEC");
+            } else {
+                producer.run(&format!("RPUSH {key} {element}"));
+            }
+        }
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        for element in vanishing.join().expect("the vanishing clients") {
+            *seen.entry(element).or_default() += 1;
+        }
+        for consumer in consumers {
+            consumer
+                .join()
+                .expect("a consumer")
+                .into_iter()
+                .for_each(|element| *seen.entry(element).or_default() += 1);
+        }
+        for key in ["a", "b", "c"] {
+            for element in producer.run(&format!("LRANGE {key} 0 -1")).items() {
+                *seen.entry(element.text()).or_default() += 1;
+            }
+        }
+        let twice: Vec<_> = seen.iter().filter(|(_, count)| **count > 1).collect();
+        assert!(twice.is_empty(), "given out twice: {twice:?}");
+        let lost: Vec<usize> =
+            (0..ELEMENTS).filter(|element| !seen.contains_key(&element.to_string())).collect();
+        // Redis forgets what it has yet to send to a client that ends its side.
+        assert!(lost.is_empty() || server.kind() == Kind::Redis, "lost: {lost:?}");
+        wait_for_blocked(&mut producer, 0);
+    });
+}
