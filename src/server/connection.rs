@@ -76,6 +76,8 @@ pub(super) struct Connection {
     pub blocked: Option<Box<Wait>>,
     /// A blocking command over several shards, to be started anew.
     pub retry: Option<Box<Retry>>,
+    /// Whether a key of it changed before it was known to wait.
+    pub is_ready_early: bool,
     /// Whether a blocking command is under way: everything behind it waits.
     pub is_blocking: bool,
     /// Whether the stream of effects goes to it.
@@ -114,6 +116,7 @@ impl Connection {
             soft_limit_since: None,
             blocked: None,
             retry: None,
+            is_ready_early: false,
             is_blocking: false,
             takes_effects: false,
             slots: VecDeque::new(),
@@ -211,6 +214,7 @@ impl Connection {
         self.waiting -= 1;
         self.spanning -= u32::from(spanning);
         self.is_blocking = false;
+        self.is_ready_early = false;
         let reply = if keep { reply } else { &[] };
         if index == 0 {
             self.slots.pop_front();

@@ -20,7 +20,7 @@ use crate::shard::owner::Shard;
 use crate::shard::plan::Request;
 
 /// A command that this home shard starts anew when it is told.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Retry {
     pub row: &'static Command,
     pub caller: Caller,
@@ -90,6 +90,10 @@ impl Core {
             retry.arguments = arguments;
         }
         self.begin_wait(ticket, wait);
+        let is_ready = |connection: &mut Connection| std::mem::take(&mut connection.is_ready_early);
+        if self.connection(id).is_some_and(is_ready) {
+            self.key_ready(own, ticket);
+        }
     }
 
     fn deadline(&self, timeout_ms: Option<i64>) -> Option<UnixMillis> {
@@ -120,27 +124,30 @@ impl Core {
 
     fn tell_waited(&self, ticket: Ticket, shards: &[ShardId], end: End) {
         for &shard in shards {
-            self.shards.send(shard, Message::Unblock(ticket, end));
+            self.shards.send(shard, Message::Unblock((self.id, ticket), end));
         }
     }
 
     /// One of the keys that a command over several shards waits for has changed.
     pub fn key_ready(&mut self, own: &mut Shard, ticket: Ticket) {
-        let Some(wait) = self.wait_of(ticket) else { return };
+        let Some(wait) = self.wait_of(ticket) else {
+            // Told before it knew that it waits: the last of the shards has yet to answer.
+            if let Some(connection) = self.connection(SocketId::from_u64(ticket.connection)) {
+                connection.is_ready_early |=
+                    connection.retry.is_some() && connection.waits_for(ticket.sequence);
+            }
+            return;
+        };
         if wait.is_trying {
             wait.must_retry = true;
             return;
         }
         wait.is_trying = true;
         let Some(connection) = self.connection(SocketId::from_u64(ticket.connection)) else { return };
-        let Some(retry) = connection.retry.take() else { return };
+        let Some(retry) = connection.retry.clone() else { return };
         let arguments = retry.arguments.slices();
         let requests = vec![Request::Run { row: retry.row, caller: retry.caller, arguments: &arguments }];
         self.begin(own, ticket, requests, false, &[], true);
-        drop(arguments);
-        if let Some(connection) = self.connection(SocketId::from_u64(ticket.connection)) {
-            connection.retry = Some(retry);
-        }
     }
 
     /// Ends a wait that nothing served; false when the connection does not wait.

@@ -15,6 +15,9 @@ use crate::command::Command;
 use crate::command::args::OwnedArgs;
 use crate::command::session::Caller;
 
+/// Names one who waits: the home shard and the reply it owes there.
+pub type Seat = (ShardId, Ticket);
+
 /// How a wait ends that nothing served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -56,7 +59,7 @@ enum Trial {
 #[derive(Debug)]
 enum Kind {
     Here(Waiter),
-    Elsewhere(ShardId, Trial),
+    Elsewhere(Trial),
 }
 
 #[derive(Debug)]
@@ -71,7 +74,7 @@ pub enum Turn {
     /// Run it again.
     Run(Waiter),
     /// Tell its home shard; nobody behind it has a turn before it has looked.
-    Tell(ShardId),
+    Tell,
     /// Its home shard is about to look.
     Await,
 }
@@ -79,8 +82,8 @@ pub enum Turn {
 /// All who wait for keys of a shard.
 #[derive(Debug, Default)]
 pub struct Blocked {
-    waiting: AHashMap<Ticket, Waiting>,
-    queues: AHashMap<Name, VecDeque<Ticket>>,
+    waiting: AHashMap<Seat, Waiting>,
+    queues: AHashMap<Name, VecDeque<Seat>>,
 }
 
 impl Blocked {
@@ -91,22 +94,22 @@ impl Blocked {
 
     /// Lets a command wait behind everybody who waits for the same keys. Returns the keys that nobody waited for before.
     pub fn wait(&mut self, waiter: Waiter, names: Vec<Name>) -> Vec<Name> {
-        self.enter(waiter.ticket, names, Kind::Here(waiter))
+        self.enter((waiter.home, waiter.ticket), names, Kind::Here(waiter))
     }
 
     /// Lets a home shard wait that is to be told. Returns the keys that nobody waited for before.
-    pub fn wait_elsewhere(&mut self, home: ShardId, ticket: Ticket, names: Vec<Name>) -> Vec<Name> {
-        if self.waiting.contains_key(&ticket) {
+    pub fn wait_elsewhere(&mut self, seat: Seat, names: Vec<Name>) -> Vec<Name> {
+        if self.waiting.contains_key(&seat) {
             return Vec::new();
         }
-        self.enter(ticket, names, Kind::Elsewhere(home, Trial::Idle))
+        self.enter(seat, names, Kind::Elsewhere(Trial::Idle))
     }
 
     /// A home shard that was told has looked and waits on. Says whether it must look again; else those behind it have
     /// their turn ([`Blocked::queue_behind`]).
-    pub fn has_looked(&mut self, ticket: Ticket) -> bool {
-        match self.waiting.get_mut(&ticket) {
-            Some(Waiting { kind: Kind::Elsewhere(_, trial), .. }) => {
+    pub fn has_looked(&mut self, seat: Seat) -> bool {
+        match self.waiting.get_mut(&seat) {
+            Some(Waiting { kind: Kind::Elsewhere(trial), .. }) => {
                 let must_again = matches!(trial, Trial::Told { again: true });
                 *trial = if must_again { Trial::Told { again: false } } else { Trial::Idle };
                 must_again
@@ -115,7 +118,7 @@ impl Blocked {
         }
     }
 
-    fn enter(&mut self, ticket: Ticket, mut names: Vec<Name>, kind: Kind) -> Vec<Name> {
+    fn enter(&mut self, seat: Seat, mut names: Vec<Name>, kind: Kind) -> Vec<Name> {
         names.sort_unstable();
         names.dedup();
         let mut fresh = Vec::new();
@@ -124,19 +127,19 @@ impl Blocked {
                 fresh.push(name.clone());
                 VecDeque::new()
             });
-            queue.push_back(ticket);
+            queue.push_back(seat);
         }
-        self.waiting.insert(ticket, Waiting { names, kind });
+        self.waiting.insert(seat, Waiting { names, kind });
         fresh
     }
 
     /// Ends a wait. Returns the command if it waited here, and the keys that nobody waits for any more.
-    pub fn remove(&mut self, ticket: Ticket) -> (Option<Waiter>, Vec<Name>) {
-        let Some(waiting) = self.waiting.remove(&ticket) else { return (None, Vec::new()) };
+    pub fn remove(&mut self, seat: Seat) -> (Option<Waiter>, Vec<Name>) {
+        let Some(waiting) = self.waiting.remove(&seat) else { return (None, Vec::new()) };
         let mut over = Vec::new();
         for name in waiting.names {
             let Some(queue) = self.queues.get_mut(&name) else { continue };
-            queue.retain(|&other| other != ticket);
+            queue.retain(|&other| other != seat);
             if queue.is_empty() {
                 self.queues.remove(&name);
                 over.push(name);
@@ -144,41 +147,41 @@ impl Blocked {
         }
         match waiting.kind {
             Kind::Here(waiter) => (Some(waiter), over),
-            Kind::Elsewhere(..) => (None, over),
+            Kind::Elsewhere(_) => (None, over),
         }
     }
 
     /// Gives a waiter other arguments.
-    pub fn set_arguments(&mut self, ticket: Ticket, arguments: OwnedArgs) {
-        if let Some(Waiting { kind: Kind::Here(waiter), .. }) = self.waiting.get_mut(&ticket) {
+    pub fn set_arguments(&mut self, seat: Seat, arguments: OwnedArgs) {
+        if let Some(Waiting { kind: Kind::Here(waiter), .. }) = self.waiting.get_mut(&seat) {
             waiter.arguments = arguments;
         }
     }
 
     /// Those who wait for a key now, the first one first; with `behind` only those behind that one.
-    pub fn queue(&self, name: &Name, behind: Option<Ticket>) -> Vec<Ticket> {
+    pub fn queue(&self, name: &Name, behind: Option<Seat>) -> Vec<Seat> {
         let Some(queue) = self.queues.get(name) else { return Vec::new() };
         let first =
-            behind.and_then(|ticket| queue.iter().position(|&other| other == ticket)).map_or(0, |at| at + 1);
+            behind.and_then(|seat| queue.iter().position(|&other| other == seat)).map_or(0, |at| at + 1);
         queue.iter().skip(first).copied().collect()
     }
 
-    /// The keys that a ticket waits for.
-    pub fn names_of(&self, ticket: Ticket) -> Vec<Name> {
-        self.waiting.get(&ticket).map_or_else(Vec::new, |waiting| waiting.names.clone())
+    /// The keys that somebody waits for.
+    pub fn names_of(&self, seat: Seat) -> Vec<Name> {
+        self.waiting.get(&seat).map_or_else(Vec::new, |waiting| waiting.names.clone())
     }
 
     /// The turn of one who waits; `None` when it waits no more.
-    pub fn turn(&mut self, ticket: Ticket) -> Option<Turn> {
-        match &mut self.waiting.get_mut(&ticket)?.kind {
+    pub fn turn(&mut self, seat: Seat) -> Option<Turn> {
+        match &mut self.waiting.get_mut(&seat)?.kind {
             Kind::Here(waiter) => Some(Turn::Run(waiter.clone())),
-            Kind::Elsewhere(_, Trial::Told { again }) => {
+            Kind::Elsewhere(Trial::Told { again }) => {
                 *again = true;
                 Some(Turn::Await)
             }
-            Kind::Elsewhere(home, trial) => {
+            Kind::Elsewhere(trial) => {
                 *trial = Trial::Told { again: false };
-                Some(Turn::Tell(*home))
+                Some(Turn::Tell)
             }
         }
     }

@@ -370,7 +370,7 @@ impl Home {
             Message::Release(id) => own.release(env, id),
             Message::Effects { from, records } => self.stream.push(from, records, &mut self.stream_bytes),
             Message::Unwatch(names) => own.unwatch(&names),
-            Message::Unblock(ticket, end) => own.unblock(env, ticket, end),
+            Message::Unblock(seat, end) => own.unblock(env, seat, end),
             Message::Server(message) => self.messages.push_back(message),
         }
     }

@@ -13,12 +13,12 @@ use crate::command::effect::Effect;
 use crate::command::session::Caller;
 use crate::store::entry::Entry;
 
-use super::blocked::End;
+use super::blocked::{End, Seat};
 use super::locks::Claims;
 use super::stream::{Place, Record};
 
 /// Names a reply that a connection of the home shard waits for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ticket {
     /// The connection, with the generation of its slot.
     pub connection: u64,
@@ -264,7 +264,7 @@ pub enum Message {
     /// Home to owner: keys that a client no longer watches. Not answered.
     Unwatch(Vec<Name>),
     /// Home to owner: a blocked command waits no more. Answered as the end says, unless it was served meanwhile.
-    Unblock(Ticket, End),
+    Unblock(Seat, End),
     /// Something for the server floor of the receiving shard.
     Server(ServerMessage),
 }

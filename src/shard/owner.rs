@@ -5,7 +5,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use super::Env;
-use super::blocked::{Blocked, End, Turn, UNBLOCKED, Waiter};
+use super::blocked::{Blocked, End, Seat, Turn, UNBLOCKED, Waiter};
 use super::locks::{Claims, Locks, RequestId};
 use super::message::{
     Answers, Batch, Message, Moved, Name, Outcome, Part, PartCommand, PartCommands, ServerMessage, Ticket,
@@ -79,7 +79,7 @@ pub struct Shard {
     held: AHashMap<TransactionId, Held>,
     blocked: Blocked,
     /// Keys for which those behind this one have their turn.
-    resumed: Vec<(Name, Ticket)>,
+    resumed: Vec<(Name, Seat)>,
     next_request: u64,
     effects: Effects,
     records: Vec<Record>,
@@ -563,23 +563,24 @@ impl Shard {
     /// Lets a home shard wait that is to be told when one of these keys changes; it holds them locked now. One that waits
     /// already has looked.
     pub fn block_elsewhere(&mut self, home: ShardId, ticket: Ticket, names: Vec<Name>) {
-        if self.blocked.has_looked(ticket) {
+        let seat = (home, ticket);
+        if self.blocked.has_looked(seat) {
             self.outbox.push((home, Message::Server(ServerMessage::KeyReady(ticket))));
         } else {
             // Those behind it have their turn when the lock is released.
-            for name in self.blocked.names_of(ticket) {
-                self.resumed.push((name, ticket));
+            for name in self.blocked.names_of(seat) {
+                self.resumed.push((name, seat));
             }
         }
-        for (database, key) in self.blocked.wait_elsewhere(home, ticket, names) {
+        for (database, key) in self.blocked.wait_elsewhere(seat, names) {
             self.keyspace.await_key(database, key);
         }
     }
 
     /// Ends a wait that nothing served; the command is answered as `end` says.
-    pub fn unblock(&mut self, env: Env<'_>, ticket: Ticket, end: End) {
-        let names = self.blocked.names_of(ticket);
-        let Some(waiter) = self.end_wait(ticket) else {
+    pub fn unblock(&mut self, env: Env<'_>, seat: Seat, end: End) {
+        let names = self.blocked.names_of(seat);
+        let Some(waiter) = self.end_wait(seat) else {
             // Those behind it need not wait for how it ends.
             names.into_iter().for_each(|(database, key)| self.keyspace.make_ready(database, &key));
             return self.serve_blocked(env, None);
@@ -591,11 +592,11 @@ impl Shard {
             End::Error => reply.error(UNBLOCKED),
             End::Gone => return,
         }
-        self.answer(waiter.home, ticket, bytes);
+        self.answer(waiter.home, waiter.ticket, bytes);
     }
 
-    fn end_wait(&mut self, ticket: Ticket) -> Option<Waiter> {
-        let (waiter, over) = self.blocked.remove(ticket);
+    fn end_wait(&mut self, seat: Seat) -> Option<Waiter> {
+        let (waiter, over) = self.blocked.remove(seat);
         for (database, key) in over {
             self.keyspace.forget_awaited(database, &key);
         }
@@ -623,12 +624,12 @@ impl Shard {
             let turns = ready.into_iter().map(|name| (name, None));
             for (name, behind) in turns.chain(resumed.into_iter().map(|(name, ticket)| (name, Some(ticket))))
             {
-                for ticket in self.blocked.queue(&name, behind) {
-                    match self.blocked.turn(ticket) {
+                for seat in self.blocked.queue(&name, behind) {
+                    match self.blocked.turn(seat) {
                         None => {}
                         Some(Turn::Await) => break,
-                        Some(Turn::Tell(home)) => {
-                            self.outbox.push((home, Message::Server(ServerMessage::KeyReady(ticket))));
+                        Some(Turn::Tell) => {
+                            self.outbox.push((seat.0, Message::Server(ServerMessage::KeyReady(seat.1))));
                             break;
                         }
                         Some(Turn::Run(waiter)) if self.run_again(env, besides, &waiter) => {}
@@ -661,13 +662,13 @@ impl Shard {
         match self.perform(env, home, ticket, caller, row, &slices, &mut bytes, true) {
             Some(wish) => {
                 if let Some(arguments) = wish.arguments {
-                    self.blocked.set_arguments(ticket, arguments);
+                    self.blocked.set_arguments((home, ticket), arguments);
                 }
             }
             // A value of another type came to be: whoever waits for a list goes on waiting for it.
             None if bytes.starts_with(b"-WRONGTYPE") && row.name != "xreadgroup" => {}
             None => {
-                self.end_wait(ticket);
+                self.end_wait((home, ticket));
                 let database = caller.database;
                 let message =
                     ServerMessage::Served { ticket, database, arguments: arguments.clone(), reply: bytes };
