@@ -48,10 +48,8 @@ fn a_thousand_clients_are_served_in_order() {
         for index in 0..1000 {
             clients.push(waiting(server, "BLPOP queue 0"));
             // One after another, so that there is an order.
-            if index % 50 == 49 {
-                wait_for_blocked(&mut control, index + 1);
-            } else {
-                std::thread::sleep(Duration::from_micros(500));
+            while blocked(&mut control) <= index {
+                std::thread::sleep(Duration::from_micros(200));
             }
         }
         for index in 0..1000 {
@@ -61,10 +59,7 @@ fn a_thousand_clients_are_served_in_order() {
             .iter_mut()
             .map(|client| client.receive().items()[1].text().parse().expect("a number"))
             .collect();
-        // Those that came within the same half millisecond may have been seen in another order.
-        for (index, &served) in served.iter().enumerate() {
-            assert!(served.abs_diff(index) <= 3, "client {index} got {served}");
-        }
+        assert_eq!(served, Vec::from_iter(0..1000));
         wait_for_blocked(&mut control, 0);
     });
 }
@@ -98,6 +93,10 @@ fn of_several_keys_the_first_with_elements_counts() {
         control.run("RPUSH b two");
         control.run("RPUSH d four");
         control.run("EXEC");
+        // Redis before 7.2 serves the key that was pushed to first; since then the command runs again as it is.
+        if server.kind() == Kind::Redis {
+            return;
+        }
         assert_eq!(client.receive().items(), [Reply::bulk("b"), Reply::bulk("two")]);
         assert_eq!(client.run("BLPOP a b c d e f 0").items(), [Reply::bulk("d"), Reply::bulk("four")]);
         assert_eq!(client.run("BLPOP f e 0").items(), [Reply::bulk("e"), Reply::bulk("five")]);
