@@ -291,6 +291,24 @@ pub(super) fn slots(buckets: &[Bucket]) -> impl Iterator<Item = Slot> + Clone + 
     buckets.iter().flat_map(|bucket| bucket.occupied().map(|(_, slot)| slot))
 }
 
+/// One of the `count` slots in use, each equally likely. After `tries` empty ones it counts them off.
+pub(super) fn random_slot(
+    buckets: &[Bucket],
+    count: usize,
+    tries: usize,
+    mut random: impl FnMut() -> u64,
+) -> Option<Slot> {
+    let mut below = |bound: usize| (u128::from(random()) * bound as u128 >> 64) as usize;
+    for _ in 0..tries {
+        let place = below(buckets.len() * SLOTS);
+        let slot = buckets[place / SLOTS].get(place % SLOTS);
+        if !slot.is_empty() {
+            return Some(slot);
+        }
+    }
+    slots(buckets).nth(below(count))
+}
+
 /// All slots whose home is bucket number `home`.
 pub(super) fn slots_of(buckets: &[Bucket], shape: Shape, home: usize) -> impl Iterator<Item = Slot> + '_ {
     (0..=buckets[home].distance())

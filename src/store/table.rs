@@ -10,6 +10,7 @@
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
+use std::sync::OnceLock;
 
 use ahash::RandomState;
 
@@ -25,8 +26,11 @@ const MERGED_SLOTS_MAX: usize = SEGMENT_SLOTS_MAX * 2 / 5;
 /// Bits of a scan's cursor.
 pub const CURSOR_BITS: u32 = 48;
 
-/// Random places that [`Table::random`] tries before it takes the next entry it meets.
-const RANDOM_TRIES: usize = 32;
+/// Random places that [`Table::random`] tries before it takes the next entry it meets; about every other succeeds.
+const RANDOM_TRIES: usize = 40;
+
+/// Slots of a segment that [`Table::random`] tries before it counts them off.
+const SLOT_TRIES: usize = 8;
 
 /// Bytes after which a second prefetch of an entry's block reaches its last line, for the common sizes.
 const BLOCK_TAIL: usize = 48;
@@ -85,6 +89,12 @@ impl Table {
             test_hash: None,
             entries: PhantomData,
         }
+    }
+
+    /// An empty table for the elements of one value; all such tables share one hasher.
+    pub fn of_elements() -> Table {
+        static HASHER: OnceLock<RandomState> = OnceLock::new();
+        Table::new(HASHER.get_or_init(RandomState::new).clone())
     }
 
     /// The hash of a key, which all other methods expect. It is the hasher's own, so that whoever has the hasher
@@ -269,22 +279,34 @@ impl Table {
         }
     }
 
-    /// A random entry, each about equally likely; `None` only if there is none.
+    /// All entries in the order of their hashes.
+    pub fn iter(&self) -> impl Iterator<Item = EntryRef<'_>> {
+        // SAFETY: the slots are in use, and their entries borrowed with the table.
+        self.slots_from(0).take(self.len()).map(|slot| unsafe { EntryRef::new(slot) })
+    }
+
+    /// A random entry, each equally likely; `None` only if there is none.
+    ///
+    /// A place among all hashes leads to a segment, which counts in proportion to how densely its entries lie there: drawn
+    /// again if a second number says so, so that neither full nor crowded segments are preferred.
     pub fn random(&self, random: u64) -> Option<EntryRef<'_>> {
         let mut state = random;
         for _ in 0..RANDOM_TRIES {
-            let hash = spread(next_random(&mut state));
-            let segment = self.segment(hash);
-            let index = segment.shape().home(segment.shape().tag(hash));
-            // SAFETY: the table is borrowed.
-            let bucket = unsafe { &segment.buckets()[index] };
-            let slot = bucket.get((hash % SLOTS as u64) as usize);
-            if !slot.is_empty() {
+            let place = next_random(&mut state);
+            let (segment, count) = self.segment_with_count(place);
+            // Entries if all of the table were as full as this segment. `spread` alone makes that up to 3/2 of the truth.
+            let entries = (count as u128) << segment.shape().depth;
+            let is_drawn = u128::from(next_random(&mut state)) * (2 * self.len() as u128) < entries << 64;
+            if is_drawn && count > 0 {
+                // SAFETY: the table is borrowed.
+                let slot = segment::random_slot(unsafe { segment.buckets() }, count, SLOT_TRIES, || {
+                    next_random(&mut state)
+                });
                 // SAFETY: the slot is in use, and its entry borrowed with the table.
-                return Some(unsafe { EntryRef::new(slot) });
+                return slot.map(|slot| unsafe { EntryRef::new(slot) });
             }
         }
-        self.slots_from(spread(next_random(&mut state))).next().map(|slot| {
+        self.slots_from(next_random(&mut state)).next().map(|slot| {
             // SAFETY: as above.
             unsafe { EntryRef::new(slot) }
         })
@@ -338,6 +360,13 @@ impl Table {
     fn segment(&self, hash: u64) -> Segment {
         // SAFETY: the tree lives as long as the table and is borrowed.
         unsafe { directory::lookup(self.root, hash) }
+    }
+
+    /// The segment of a hash, and how many entries it has.
+    fn segment_with_count(&self, hash: u64) -> (Segment, usize) {
+        // SAFETY: the table is borrowed, and the path is used to read only.
+        let node = unsafe { Path::to((&raw const self.root).cast_mut(), hash) }.node();
+        (node.to_segment(), node.count())
     }
 
     fn path(&mut self, hash: u64) -> Path {
@@ -436,6 +465,42 @@ impl Table {
             buddy.free();
         }
         true
+    }
+}
+
+impl Clone for Table {
+    /// A deep copy.
+    fn clone(&self) -> Self {
+        let mut copy = Table::new(self.hasher.clone());
+        #[cfg(test)]
+        copy.test_hash.clone_from(&self.test_hash);
+        for entry in self.iter() {
+            copy.insert(self.hash(entry.key()), entry.duplicate(entry.key()));
+        }
+        copy
+    }
+}
+
+impl PartialEq for Table {
+    /// Whether both have the same keys with the same values and deadlines.
+    fn eq(&self, other: &Self) -> bool {
+        let has_same = |entry: EntryRef<'_>| {
+            other
+                .find(other.hash(entry.key()), entry.key())
+                .is_some_and(|found| found.value() == entry.value() && found.expire_at() == entry.expire_at())
+        };
+        self.len() == other.len() && self.iter().all(has_same)
+    }
+}
+
+impl Eq for Table {}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_list()
+            .entries(self.iter().map(|entry| entry.key().escape_ascii().to_string()))
+            .finish()
     }
 }
 

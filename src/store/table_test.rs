@@ -127,22 +127,43 @@ fn a_leaked_guard_leaves_no_dangling_slot() {
 }
 
 #[test]
-fn random_is_fair_enough_and_never_empty_handed() {
+fn random_is_fair_and_never_empty_handed() {
     let mut table = table();
     assert!(table.random(1).is_none());
     add(&mut table, 0);
     assert!((0..1000).all(|random| table.random(random).is_some()));
-    for number in 1..1000 {
+    // Segments in all stages: after growing, and after losing most of what they had.
+    for number in 1..3000 {
         add(&mut table, number);
     }
+    for number in 1000..3000 {
+        assert!(take(&mut table, number));
+    }
+    let rounds: u32 = if cfg!(miri) { 100 } else { 1_000_000 };
     let mut counts = vec![0u32; 1000];
-    let rounds = if cfg!(miri) { 100 } else { 1_000_000 };
     for random in 0..rounds {
-        counts[number(&table.random(random).unwrap()) as usize] += 1;
+        counts[number(&table.random(u64::from(random)).unwrap()) as usize] += 1;
     }
-    if !cfg!(miri) {
-        assert!(counts.iter().all(|&count| (300..3000).contains(&count)), "{counts:?}");
+    let expected = f64::from(rounds) / 1000.0;
+    let chi_square: f64 = counts.iter().map(|&count| (f64::from(count) - expected).powi(2) / expected).sum();
+    // 999 degrees of freedom: more happens once in 10^9 runs.
+    assert!(cfg!(miri) || chi_square < 1280.0, "{chi_square}");
+}
+
+#[test]
+fn copies_are_equal_until_one_changes() {
+    let mut table = table();
+    for number in 0..500 {
+        add(&mut table, number);
     }
+    let mut copy = table.clone();
+    check(&copy);
+    assert!(copy == table);
+    assert_eq!(copy.iter().count(), 500);
+    take(&mut copy, 7);
+    assert!(copy != table);
+    add(&mut copy, 1000);
+    assert!(copy != table);
 }
 
 #[test]
