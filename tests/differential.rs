@@ -123,11 +123,11 @@ impl Run {
             for key in redis.keys().chain(ours.keys()).collect::<BTreeSet<_>>() {
                 let none = vec![Reply::Null];
                 let (left, right) = (redis.get(key).unwrap_or(&none), ours.get(key).unwrap_or(&none));
+                let mut answers = left.iter().zip(right).zip(QUESTIONS);
                 let same = left.len() == right.len()
-                    && left
-                        .iter()
-                        .zip(right)
-                        .all(|(left, right)| equal(&[b"PEXPIRETIME".to_vec()], &[], left, right));
+                    && answers.all(|((left, right), question)| {
+                        equal(&[question[0].as_bytes().to_vec()], &[], left, right)
+                    });
                 if !same {
                     let what = format!("database {database}, key {}", key.escape_ascii());
                     self.fail(&what, &Reply::Array(left.clone()), &Reply::Array(right.clone()));
@@ -168,7 +168,8 @@ fn scan(client: &mut Client, options: &[&[u8]]) -> BTreeSet<Vec<u8>> {
 }
 
 /// What is asked about a key to compare it: each a command, the key as its first argument, and the rest.
-const QUESTIONS: [&[&str]; 4] = [&["TYPE"], &["GET"], &["PEXPIRETIME"], &["LRANGE", "0", "-1"]];
+const QUESTIONS: [&[&str]; 5] =
+    [&["TYPE"], &["GET"], &["PEXPIRETIME"], &["LRANGE", "0", "-1"], &["SMEMBERS"]];
 
 /// Every key of the selected database with its type, value and expiry.
 fn dataset(client: &mut Client) -> BTreeMap<Vec<u8>, Vec<Reply>> {

@@ -326,6 +326,7 @@ impl Context<'_> {
     fn store_stored(&mut self, key: &[u8], kind: Kind, stored: Stored) {
         match stored {
             Stored::Packed(packed) => self.store(key, NewValue::Packed(kind, packed.as_ref()), None),
+            Stored::Ints(ints) => self.store(key, NewValue::Ints(ints.as_ref()), None),
             Stored::Value(value) => self.store(key, NewValue::Object(Box::new(value)), None),
         }
     }
@@ -451,12 +452,17 @@ fn change_entry<T: Collection, R>(
     config: &Config,
     change: impl FnOnce(&mut T, &Config) -> R,
 ) -> Option<Changed<R>> {
-    if let ValueRef::Packed(kind, packed) = entry.value() {
-        let mut collection = if kind == T::KIND { T::from_packed(packed.to_packed())? } else { return None };
+    let inside = match entry.value() {
+        ValueRef::Packed(kind, packed) if kind == T::KIND => T::from_packed(packed.to_packed()),
+        ValueRef::Ints(ints) => T::from_ints(ints.to_ints()),
+        _ => None,
+    };
+    if let Some(mut collection) = inside {
         let result = change(&mut collection, config);
         let is_empty = collection.is_empty();
         match collection.into_stored() {
-            Stored::Packed(packed) => entry.set_value(NewValue::Packed(kind, packed.as_ref())),
+            Stored::Packed(packed) => entry.set_value(NewValue::Packed(T::KIND, packed.as_ref())),
+            Stored::Ints(ints) => entry.set_value(NewValue::Ints(ints.as_ref())),
             Stored::Value(value) => entry.set_value(NewValue::Object(Box::new(value))),
         }
         return Some(Changed { result, is_empty });

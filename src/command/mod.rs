@@ -29,6 +29,7 @@ pub mod generic;
 pub mod introspection;
 pub mod list;
 pub mod server;
+pub mod set;
 pub mod sorted_set;
 pub mod stream;
 pub mod string;

@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use super::{
-    Command, Flags, bitmap, client, cluster, connection, generic, introspection, list, server, sorted_set,
-    stream, string, syntax, transaction,
+    Command, Flags, bitmap, client, cluster, connection, generic, introspection, list, server, set,
+    sorted_set, stream, string, syntax, transaction,
 };
 
 const FAMILIES: &[&[Command]] = &[
@@ -16,6 +16,7 @@ const FAMILIES: &[&[Command]] = &[
     introspection::COMMANDS,
     list::COMMANDS,
     server::COMMANDS,
+    set::COMMANDS,
     sorted_set::COMMANDS,
     stream::COMMANDS,
     string::COMMANDS,

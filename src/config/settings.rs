@@ -178,6 +178,8 @@ settings! {
 
     // Freeing.
 
+    /// Whether a key that loses its last elements at one go is replicated as UNLINK instead of DEL.
+    lazyfree_lazy_server_del: bool = "lazyfree-lazy-server-del";
     /// Whether DEL behaves as UNLINK.
     lazyfree_lazy_user_del: bool = "lazyfree-lazy-user-del";
     /// Whether FLUSHALL and FLUSHDB are asynchronous unless they say SYNC.

@@ -8,6 +8,8 @@ pub const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wron
 pub const SYNTAX: &str = "ERR syntax error";
 /// An argument or value is no canonical 64-bit integer.
 pub const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
+/// An argument is no integer from zero on.
+pub const NOT_POSITIVE: &str = "ERR value is out of range, must be positive";
 /// An argument or value is no float.
 pub const NOT_A_FLOAT: &str = "ERR value is not a valid float";
 /// The key must exist for this command.

@@ -82,6 +82,8 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
+    pub(super) const EMPTY: Bucket = Bucket { slots: [0; SLOTS] };
+
     /// A bit for each slot whose tag is `tag`; for tag zero empty slots are among them.
     #[inline]
     pub(super) fn candidates(&self, tag: u64) -> u32 {

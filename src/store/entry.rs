@@ -10,7 +10,7 @@
 //! ```
 //!
 //! `meta` is the access clock (24 bits) below the kind and flags (8 bits). The value is an `i64`, the
-//! bytes of a short string, a small collection packed behind a byte for its type, or the pointer of a `Box<Value>`. A block fills its allocator class; what
+//! bytes of a short string, a small collection packed behind a byte for its form, or the pointer of a `Box<Value>`. A block fills its allocator class; what
 //! the value leaves of it is its room to grow in place.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -20,6 +20,7 @@ use std::ptr::{self, NonNull};
 use crate::base::number::parse_i64;
 
 use super::packed::PackedRef;
+use super::set::IntsRef;
 use super::size_class::allocation_size;
 use super::value::{Kind, Value};
 
@@ -43,6 +44,9 @@ const KIND_PACKED: u32 = 0x0300_0000;
 const HAS_DEADLINE: u32 = 0x0400_0000;
 const RAW: u32 = 0x0800_0000;
 
+/// The byte before a set of integers; before what is packed, it is the tag of its type.
+const INTS_TAG: u8 = u8::MAX;
+
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Header {
@@ -65,6 +69,8 @@ pub enum NewValue<'a> {
     Raw(&'a [u8]),
     /// A small collection: it must fit ([`super::packed::Packed::fits_entry`]).
     Packed(Kind, PackedRef<'a>),
+    /// A small set of integers: it must fit ([`super::set::Ints::fits_entry`]).
+    Ints(IntsRef<'a>),
     /// Any other value, or a long string that is already on the heap.
     Object(Box<Value>),
 }
@@ -92,6 +98,7 @@ impl<'a> NewValue<'a> {
         match self {
             NewValue::Bytes(bytes) | NewValue::Raw(bytes) => bytes.len(),
             NewValue::Packed(_, packed) => 1 + packed.bytes_len(),
+            NewValue::Ints(ints) => 1 + ints.bytes_len(),
             NewValue::Int(_) | NewValue::Object(_) => WORD_BYTES,
         }
     }
@@ -106,6 +113,8 @@ pub enum ValueRef<'a> {
     Bytes(&'a [u8]),
     /// A small collection.
     Packed(Kind, PackedRef<'a>),
+    /// A small set of integers.
+    Ints(IntsRef<'a>),
     /// Anything else, long strings included.
     Object(&'a Value),
 }
@@ -150,6 +159,7 @@ impl Entry {
             KIND_INT => ValueRef::Int(self.word() as i64),
             KIND_BYTES => ValueRef::Bytes(self.inline()),
             KIND_PACKED => match self.inline() {
+                [INTS_TAG, ints @ ..] => ValueRef::Ints(IntsRef::over(ints)),
                 [kind, packed @ ..] => ValueRef::Packed(Kind::of_tag(*kind), PackedRef::over(packed)),
                 [] => ValueRef::Bytes(&[]),
             },
@@ -176,7 +186,7 @@ impl Entry {
             ValueRef::Int(int) => Some(digits.format(int).as_bytes()),
             ValueRef::Bytes(bytes) => Some(bytes),
             ValueRef::Object(value) => value.as_string().map(Vec::as_slice),
-            ValueRef::Packed(..) => None,
+            ValueRef::Packed(..) | ValueRef::Ints(_) => None,
         }
     }
 
@@ -190,6 +200,7 @@ impl Entry {
         match self.value() {
             ValueRef::Object(value) => value.type_name(),
             ValueRef::Packed(kind, _) => kind.type_name(),
+            ValueRef::Ints(_) => Kind::Set.type_name(),
             _ => "string",
         }
     }
@@ -201,6 +212,7 @@ impl Entry {
             ValueRef::Bytes(_) if self.header().meta & RAW != 0 => "raw",
             ValueRef::Bytes(_) => "embstr",
             ValueRef::Packed(kind, _) => kind.packed_name(),
+            ValueRef::Ints(_) => "intset",
             ValueRef::Object(value) => value.encoding_name(),
         }
     }
@@ -332,6 +344,7 @@ impl Entry {
             ValueRef::Bytes(bytes) if self.header().meta & RAW != 0 => NewValue::Raw(bytes),
             ValueRef::Bytes(bytes) => NewValue::Bytes(bytes),
             ValueRef::Packed(kind, packed) => NewValue::Packed(kind, packed),
+            ValueRef::Ints(ints) => NewValue::Ints(ints),
             ValueRef::Object(value) => NewValue::Object(Box::new(value.clone())),
         };
         let copy = Entry::new(key, value, self.expire_at());
@@ -415,15 +428,8 @@ impl Entry {
                 let raw = matches!(value, NewValue::Raw(_)) || len > EMBSTR_BYTES_MAX;
                 KIND_BYTES | if raw { RAW } else { 0 }
             }
-            NewValue::Packed(kind, packed) => {
-                // SAFETY: the room holds the tag and the packed bytes, which cannot lie in a block borrowed exclusively.
-                unsafe {
-                    let place = self.at(self.value_at());
-                    place.write(kind.tag());
-                    ptr::copy_nonoverlapping(packed.as_bytes().as_ptr(), place.add(1), len - 1);
-                }
-                KIND_PACKED
-            }
+            NewValue::Packed(kind, packed) => self.store_tagged(kind.tag(), packed.as_bytes()),
+            NewValue::Ints(ints) => self.store_tagged(INTS_TAG, ints.as_bytes()),
             NewValue::Object(object) => {
                 // SAFETY: the room holds a pointer; the box now belongs to the block.
                 unsafe {
@@ -434,6 +440,17 @@ impl Entry {
             }
         };
         self.set_kind(kind);
+    }
+
+    /// Writes the bytes of a collection behind their tag.
+    fn store_tagged(&mut self, tag: u8, bytes: &[u8]) -> u32 {
+        // SAFETY: the caller made room for the tag and the bytes, which cannot lie in a block borrowed exclusively.
+        unsafe {
+            let place = self.at(self.value_at());
+            place.write(tag);
+            ptr::copy_nonoverlapping(bytes.as_ptr(), place.add(1), bytes.len());
+        }
+        KIND_PACKED
     }
 
     /// Makes room for a value of `len` bytes and keeps the first `kept` bytes of the present one.
@@ -462,7 +479,7 @@ impl Entry {
                 self.set_value(NewValue::Raw(digits.format(int).as_bytes()));
             }
             ValueRef::Bytes(_) => self.set_meta(self.header().meta | RAW),
-            ValueRef::Packed(..) | ValueRef::Object(_) => {}
+            ValueRef::Packed(..) | ValueRef::Ints(_) | ValueRef::Object(_) => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! The keyspace: values, entries, tables of them, and databases.
 //!
-//! From the bottom up: [`packed`] (small collections), [`value`] (what does not fit an entry), [`entry`] (a key with its value and deadline),
+//! From the bottom up: [`packed`] (small collections), [`set`] and the other types, [`value`] (what does not fit an entry), [`entry`] (a key with its value and deadline),
 //! [`table`] (entries by key), [`expire`] (which deadlines come next), [`database`] (all of it behind one
 //! door), [`graveyard`] (what is to be freed), [`evict`] (what goes when memory is short), [`keyspace`] (all
 //! databases of a shard). No clock, no commands and no other shard in here.
@@ -18,6 +18,7 @@ pub mod list;
 pub mod packed;
 mod prefetch;
 mod segment;
+pub mod set;
 pub mod size_class;
 pub mod sorted_set;
 pub mod stream;

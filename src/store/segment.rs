@@ -298,7 +298,7 @@ pub(super) fn random_slot(
     tries: usize,
     mut random: impl FnMut() -> u64,
 ) -> Option<Slot> {
-    let mut below = |bound: usize| (u128::from(random()) * bound as u128 >> 64) as usize;
+    let mut below = |bound: usize| ((u128::from(random()) * bound as u128) >> 64) as usize;
     for _ in 0..tries {
         let place = below(buckets.len() * SLOTS);
         let slot = buckets[place / SLOTS].get(place % SLOTS);

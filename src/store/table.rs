@@ -280,9 +280,8 @@ impl Table {
     }
 
     /// All entries in the order of their hashes.
-    pub fn iter(&self) -> impl Iterator<Item = EntryRef<'_>> {
-        // SAFETY: the slots are in use, and their entries borrowed with the table.
-        self.slots_from(0).take(self.len()).map(|slot| unsafe { EntryRef::new(slot) })
+    pub fn iter(&self) -> Entries<'_> {
+        self.entries_from(0)
     }
 
     /// A random entry, each equally likely; `None` only if there is none.
@@ -306,18 +305,12 @@ impl Table {
                 return slot.map(|slot| unsafe { EntryRef::new(slot) });
             }
         }
-        self.slots_from(next_random(&mut state)).next().map(|slot| {
-            // SAFETY: as above.
-            unsafe { EntryRef::new(slot) }
-        })
+        self.entries_from(next_random(&mut state)).next()
     }
 
     /// Visits up to `count` neighbouring entries from a random place on; all of them if there are no more.
     pub fn sample(&self, mut random: u64, count: usize, mut visit: impl FnMut(&Entry)) {
-        let count = count.min(self.len());
-        for slot in self.slots_from(spread(next_random(&mut random))).take(count) {
-            // SAFETY: the slot is in use, and its entry borrowed with the table.
-            let entry = unsafe { EntryRef::new(slot) };
+        for entry in self.entries_from(spread(next_random(&mut random))).take(count) {
             visit(&entry);
         }
     }
@@ -374,24 +367,9 @@ impl Table {
         unsafe { Path::to(&raw mut self.root, hash) }
     }
 
-    /// All slots in use in the order of their hashes, from the bucket of `hash` to the end and on from the start to
-    /// the whole of that segment.
-    fn slots_from(&self, hash: u64) -> impl Iterator<Item = Slot> + '_ {
-        let mut next = Some(hash);
-        let mut wrapped = false;
-        std::iter::from_fn(move || {
-            let from = next?;
-            let segment = self.segment(from);
-            let shape = segment.shape();
-            let home = shape.home(shape.tag(from));
-            let beyond = shape.hash_beyond(from, home);
-            next = if beyond == 0 && wrapped { None } else { Some(beyond) };
-            wrapped |= beyond == 0;
-            // SAFETY: the table is borrowed.
-            Some(unsafe { segment.buckets()[home].occupied() })
-        })
-        .flatten()
-        .map(|(_, slot)| slot)
+    /// All entries in the order of their hashes, from the bucket of `hash` to the end and on from the start.
+    fn entries_from(&self, hash: u64) -> Entries<'_> {
+        Entries { table: self, hash, bucket: &Bucket::EMPTY, slot: SLOTS, left: self.len() }
     }
 
     /// Grows a full segment, or splits it.
@@ -530,6 +508,59 @@ impl Totals {
         self.len -= 1;
         self.deadlines -= usize::from(entry.has_deadline());
         self.entry_bytes -= entry.memory_usage();
+    }
+}
+
+/// Entries of a [`Table`], each once.
+#[derive(Clone)]
+pub struct Entries<'a> {
+    table: &'a Table,
+    /// Leads to the bucket that comes next.
+    hash: u64,
+    bucket: &'a Bucket,
+    /// The next slot in `bucket`.
+    slot: usize,
+    left: usize,
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = EntryRef<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<EntryRef<'a>> {
+        if self.left == 0 {
+            return None;
+        }
+        loop {
+            while self.slot < SLOTS {
+                let slot = self.bucket.get(self.slot);
+                self.slot += 1;
+                if !slot.is_empty() {
+                    self.left -= 1;
+                    // SAFETY: the slot is in use, and its entry borrowed with the table.
+                    return Some(unsafe { EntryRef::new(slot) });
+                }
+            }
+            let segment = self.table.segment(self.hash);
+            let shape = segment.shape();
+            let home = shape.home(shape.tag(self.hash));
+            // SAFETY: the table is borrowed.
+            self.bucket = unsafe { &segment.buckets()[home] };
+            self.slot = 0;
+            self.hash = shape.hash_beyond(self.hash, home);
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Entries<'_> {}
+
+impl std::fmt::Debug for Entries<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Entries").field("left", &self.left).finish()
     }
 }
 

@@ -7,6 +7,7 @@
 use super::entry::ValueRef;
 use super::list::List;
 use super::packed::{Packed, PackedRef};
+use super::set::{Ints, IntsRef, Set};
 use super::size_class::allocation_size;
 use super::sorted_set::SortedSet;
 use super::stream::Stream;
@@ -62,6 +63,8 @@ pub enum Value {
     String(Vec<u8>),
     /// A list.
     List(List),
+    /// A set.
+    Set(Set),
     /// A sorted set.
     SortedSet(SortedSet),
     /// A stream.
@@ -74,6 +77,7 @@ impl Value {
         match self {
             Value::String(_) => "string",
             Value::List(_) => Kind::List.type_name(),
+            Value::Set(_) => Kind::Set.type_name(),
             Value::SortedSet(_) => Kind::SortedSet.type_name(),
             Value::Stream(_) => Kind::Stream.type_name(),
         }
@@ -84,6 +88,7 @@ impl Value {
         match self {
             Value::String(_) => "raw",
             Value::List(list) => list.encoding_name(),
+            Value::Set(set) => set.encoding_name(),
             Value::SortedSet(set) => set.encoding_name(),
             Value::Stream(stream) => stream.encoding_name(),
         }
@@ -110,6 +115,7 @@ impl Value {
         let content = match self {
             Value::String(bytes) => allocation_size(bytes.capacity()),
             Value::List(list) => list.memory_usage(),
+            Value::Set(set) => set.memory_usage(),
             Value::SortedSet(set) => set.memory_usage(),
             Value::Stream(stream) => stream.memory_usage(),
         };
@@ -122,6 +128,7 @@ impl Value {
         match self {
             Value::String(_) => 0,
             Value::List(list) => list.free_some(budget),
+            Value::Set(set) => set.free_some(budget),
             Value::SortedSet(set) => set.free_some(budget),
             Value::Stream(stream) => stream.free_some(budget),
         }
@@ -133,6 +140,8 @@ impl Value {
 pub enum Stored {
     /// Packed, inside the entry if it fits there.
     Packed(Packed),
+    /// Sorted integers, inside the entry.
+    Ints(Ints),
     /// On the heap.
     Value(Value),
 }
@@ -150,6 +159,11 @@ pub trait Collection: Default {
         None
     }
 
+    /// Integers inside an entry, to be read; `None` if this type is no set.
+    fn view_ints(_ints: IntsRef<'_>) -> Option<Self::View<'_>> {
+        None
+    }
+
     /// A value on the heap, to be read; `None` if it is of another type.
     fn view(value: &Value) -> Option<Self::View<'_>>;
 
@@ -161,10 +175,16 @@ pub trait Collection: Default {
         None
     }
 
+    /// What were integers inside an entry, to be changed; `None` if this type is no set.
+    fn from_ints(_ints: Ints) -> Option<Self> {
+        None
+    }
+
     /// The value of an entry, to be read; `None` if it is of another type.
     fn view_in(value: ValueRef<'_>) -> Option<Self::View<'_>> {
         match value {
             ValueRef::Packed(kind, packed) if kind == Self::KIND => Self::view_packed(packed),
+            ValueRef::Ints(ints) => Self::view_ints(ints),
             ValueRef::Object(value) => Self::view(value),
             _ => None,
         }

@@ -23,6 +23,8 @@ const KEYS: [&[u8]; 12] = [
 const LISTS: [&[u8]; 4] = [b"l", b"list", b"{t}l", b"{t}list"];
 /// Never zero: a client that nobody serves would wait for ever.
 const TIMEOUTS: [&str; 7] = ["0.01", "0.01", "0.01", "0.002", "1e-3", "-1", "x"];
+/// Keys that mostly hold a set.
+const SETS: [&[u8]; 5] = [b"s", b"set", b"{t}s", b"{t}set", b"{t}union"];
 const INTEGERS: [&str; 22] = [
     "0",
     "1",
@@ -298,8 +300,10 @@ impl Generator {
         let random = &mut self.random;
         let text = match kind {
             "list" if !random.one_in(12) => return random.pick(&LISTS).to_vec(),
+            "set" if !random.one_in(12) => return random.pick(&SETS).to_vec(),
             "key" if random.one_in(6) => return random.pick(&LISTS).to_vec(),
-            "key" | "list" => return random.pick(&KEYS).to_vec(),
+            "key" if random.one_in(6) => return random.pick(&SETS).to_vec(),
+            "key" | "list" | "set" => return random.pick(&KEYS).to_vec(),
             "pattern" => return random.pick(&PATTERNS).to_vec(),
             "value" => return self.value(),
             "member" => return random.pick(&MEMBERS).to_vec(),
@@ -330,7 +334,7 @@ impl Generator {
             "future" => random.pick(&UNIX_SECONDS[2..]),
             "futurems" => random.pick(&UNIX_MS[2..]),
             "digest" => random.pick(&DIGESTS),
-            "kind" => random.pick(&["string", "STRING", "hash", "nosuch"]),
+            "kind" => random.pick(&["string", "STRING", "hash", "set", "nosuch"]),
             _ => panic!("the grammar names an unknown kind of argument: {kind}"),
         };
         text.as_bytes().to_vec()

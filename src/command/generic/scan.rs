@@ -12,7 +12,7 @@ use crate::command::context::Context;
 use crate::resp::Reply;
 use crate::resp::error::SYNTAX;
 use crate::store::entry::Entry;
-use crate::store::table::CURSOR_BITS;
+use crate::store::table::{CURSOR_BITS, Table};
 
 /// The cursor is no number.
 pub const INVALID_CURSOR: &str = "ERR invalid cursor";
@@ -58,10 +58,16 @@ pub struct Wanted<'a> {
     pub count: usize,
 }
 
+impl Default for Wanted<'_> {
+    fn default() -> Self {
+        Wanted { pattern: None, type_name: None, count: DEFAULT_COUNT }
+    }
+}
+
 impl<'a> Wanted<'a> {
     /// Reads the options, which stand behind a cursor. Only `of_keys` there is TYPE.
     pub fn parse(arguments: &[&'a [u8]], of_keys: bool) -> Result<Self, &'static str> {
-        let mut wanted = Wanted { pattern: None, type_name: None, count: DEFAULT_COUNT };
+        let mut wanted = Wanted::default();
         let mut options = Cursor::new(arguments, 0);
         while !options.is_done() {
             if options.remaining() < 2 {
@@ -85,6 +91,23 @@ impl<'a> Wanted<'a> {
         self.pattern.is_none_or(|pattern| matches(pattern, name))
     }
 
+    /// Visits about as many entries as wanted from `position` on; returns where to go on, 0 at the end.
+    pub fn walk(&self, table: &Table, mut position: u64, mut visit: impl FnMut(&Entry)) -> u64 {
+        let (mut seen, mut work) = (0, self.count.saturating_mul(WORK_PER_ELEMENT));
+        while seen < self.count && work > 0 {
+            let budget = (self.count - seen).min(work);
+            work -= budget;
+            position = table.scan(position, budget, |entry| {
+                seen += 1;
+                visit(entry);
+            });
+            if position == 0 {
+                break;
+            }
+        }
+        position
+    }
+
     fn has_type(&self, entry: &Entry) -> bool {
         self.type_name.is_none_or(|name| entry.type_name().as_bytes().eq_ignore_ascii_case(name))
     }
@@ -104,11 +127,12 @@ pub fn scan(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
     };
     let (_, position) = unpack_cursor(cursor, ctx.shards);
     let (mut found, mut encoded, mut expired) = (0, Vec::new(), Vec::new());
-    let position = walk(ctx, position, wanted.count, |entry, now| {
+    let table = ctx.keyspace.database(ctx.database()).table();
+    let position = wanted.walk(table, position, |entry| {
         if !wanted.accepts(entry.key()) {
             return;
         }
-        if entry.is_expired(now) {
+        if entry.is_expired(ctx.now) {
             expired.push(entry.key().to_vec());
         } else if wanted.has_type(entry) {
             Reply::new(&mut encoded, Default::default()).bulk(entry.key());
@@ -128,24 +152,6 @@ pub fn push_page(reply: &mut Reply<'_>, next: u64, count: usize, encoded: &[u8])
     reply.bulk(next.to_string().as_bytes());
     reply.array(count);
     reply.raw(encoded);
-}
-
-/// Visits about `count` entries of this shard from `position` on; returns where to go on, 0 at the end.
-fn walk(ctx: &Context<'_>, mut position: u64, count: usize, mut visit: impl FnMut(&Entry, i64)) -> u64 {
-    let table = ctx.keyspace.database(ctx.database()).table();
-    let (mut seen, mut work) = (0, count.saturating_mul(WORK_PER_ELEMENT));
-    while seen < count && work > 0 {
-        let budget = (count - seen).min(work);
-        work -= budget;
-        position = table.scan(position, budget, |entry| {
-            seen += 1;
-            visit(entry, ctx.now);
-        });
-        if position == 0 {
-            break;
-        }
-    }
-    position
 }
 
 /// After a shard's last key comes the next shard, after the last shard the end.

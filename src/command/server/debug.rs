@@ -15,7 +15,7 @@ use crate::command::generic::debug_object;
 use crate::command::home::{Ask, HomeContext, Then};
 use crate::command::keys::KeyFlags;
 use crate::command::{Command, Flags, Group, KeySpec, Merge, Route, Run};
-use crate::resp::error::{NO_SUCH_KEY, NOT_AN_INTEGER};
+use crate::resp::error::{NO_SUCH_KEY, NOT_AN_INTEGER, NOT_POSITIVE};
 use crate::store::entry::NewValue;
 
 const FLAGS: Flags = ADMIN_NO_SCRIPT.union(Flags::PROTECTED);
@@ -304,8 +304,6 @@ fn effects_switch(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
     ctx.effects.on = is_word(arguments[2], "on");
     ctx.reply.ok();
 }
-
-const NOT_POSITIVE: &str = "ERR value is out of range, must be positive";
 
 fn positive(argument: &[u8]) -> Result<u64, &'static str> {
     let value = parse_i64(argument).ok_or(NOT_AN_INTEGER)?;

@@ -63,7 +63,7 @@ fn integer_of(entry: &Entry) -> Result<i64, &'static str> {
         ValueRef::Bytes(bytes) => parse_i64(bytes).ok_or(NOT_AN_INTEGER),
         // A string on the heap is too long for an integer.
         ValueRef::Object(_) if entry.string_len().is_some() => Err(NOT_AN_INTEGER),
-        ValueRef::Object(_) | ValueRef::Packed(..) => Err(WRONG_TYPE),
+        ValueRef::Object(_) | ValueRef::Packed(..) | ValueRef::Ints(_) => Err(WRONG_TYPE),
     }
 }
 

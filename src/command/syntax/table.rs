@@ -10,7 +10,7 @@ use super::{Argument, block, double, integer, key, one_of, pattern, string, toke
 pub(super) type Family = &'static [(&'static str, &'static [Argument])];
 
 pub(super) const FAMILIES: &[Family] =
-    &[BITMAP, CLUSTER, CONNECTION, GENERIC, LIST, SERVER, SORTED_SET, STREAM, STRING, TRANSACTIONS];
+    &[BITMAP, CLUSTER, CONNECTION, GENERIC, LIST, SERVER, SET, SORTED_SET, STREAM, STRING, TRANSACTIONS];
 
 const BITMAP: Family = &[
     (
@@ -386,6 +386,37 @@ const SERVER: Family = &[
     ),
     ("slowlog|get", &[integer("count").optional()]),
     ("swapdb", &[integer("index1"), integer("index2")]),
+];
+
+const SET: Family = &[
+    ("sadd", &[key("key", 0), string("member").multiple()]),
+    ("scard", &[key("key", 0)]),
+    ("sdiff", &[key("key", 0).multiple()]),
+    ("sdiffstore", &[key("destination", 0), key("key", 1).multiple()]),
+    ("sinter", &[key("key", 0).multiple()]),
+    (
+        "sintercard",
+        &[integer("numkeys"), key("key", 0).multiple(), integer("limit").after("LIMIT").optional()],
+    ),
+    ("sinterstore", &[key("destination", 0), key("key", 1).multiple()]),
+    ("sismember", &[key("key", 0), string("member")]),
+    ("smembers", &[key("key", 0)]),
+    ("smismember", &[key("key", 0), string("member").multiple()]),
+    ("smove", &[key("source", 0), key("destination", 1), string("member")]),
+    ("spop", &[key("key", 0), integer("count").optional().since("3.2.0")]),
+    ("srandmember", &[key("key", 0), integer("count").optional().since("2.6.0")]),
+    ("srem", &[key("key", 0), string("member").multiple()]),
+    (
+        "sscan",
+        &[
+            key("key", 0),
+            integer("cursor"),
+            pattern("pattern").after("MATCH").optional(),
+            integer("count").after("COUNT").optional(),
+        ],
+    ),
+    ("sunion", &[key("key", 0).multiple()]),
+    ("sunionstore", &[key("destination", 0), key("key", 1).multiple()]),
 ];
 
 const STRING: Family = &[
