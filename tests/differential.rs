@@ -12,7 +12,9 @@ mod generator;
 #[path = "differential/grammar.rs"]
 mod grammar;
 
-use common::{Client, Random, Reply, Start, encode, is_redis, redis, seed, setting, skerry};
+use common::{
+    Answer, Client, Random, Reply, Start, encode, everything_about, is_redis, redis, seed, setting, skerry,
+};
 use compare::{DIFFERENCES, command_name, equal};
 use generator::Generator;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -121,16 +123,18 @@ impl Run {
             let redis = dataset(&mut self.scanner.redis);
             let ours = dataset(&mut self.scanner.ours);
             for key in redis.keys().chain(ours.keys()).collect::<BTreeSet<_>>() {
-                let none = vec![Reply::Null];
+                let none = Vec::new();
                 let (left, right) = (redis.get(key).unwrap_or(&none), ours.get(key).unwrap_or(&none));
-                let mut answers = left.iter().zip(right).zip(QUESTIONS);
                 let same = left.len() == right.len()
-                    && answers.all(|((left, right), question)| {
-                        equal(&[question[0].as_bytes().to_vec()], &[], left, right)
-                    });
+                    && left
+                        .iter()
+                        .zip(right)
+                        .all(|((question, left), (_, right))| equal(question, &[], left, right));
                 if !same {
                     let what = format!("database {database}, key {}", key.escape_ascii());
-                    self.fail(&what, &Reply::Array(left.clone()), &Reply::Array(right.clone()));
+                    let replies =
+                        |all: &[Answer]| Reply::Array(all.iter().map(|(_, reply)| reply.clone()).collect());
+                    self.fail(&what, &replies(left), &replies(right));
                 }
             }
         }
@@ -167,21 +171,10 @@ fn scan(client: &mut Client, options: &[&[u8]]) -> BTreeSet<Vec<u8>> {
     }
 }
 
-/// What is asked about a key to compare it: each a command, the key as its first argument, and the rest.
-const QUESTIONS: [&[&str]; 5] =
-    [&["TYPE"], &["GET"], &["PEXPIRETIME"], &["LRANGE", "0", "-1"], &["SMEMBERS"]];
-
-/// Every key of the selected database with its type, value and expiry.
-fn dataset(client: &mut Client) -> BTreeMap<Vec<u8>, Vec<Reply>> {
+/// Every key of the selected database with its type, expiry and value.
+fn dataset(client: &mut Client) -> BTreeMap<Vec<u8>, Vec<Answer>> {
     let keys = client.command(&["KEYS", "*"]);
-    let describe = |key: &Reply| {
-        let ask = |question: &&[&str]| {
-            let mut command = vec![question[0].as_bytes(), key.bytes()];
-            command.extend(question[1..].iter().map(|word| word.as_bytes()));
-            client.command(&command)
-        };
-        (key.bytes().to_vec(), QUESTIONS.iter().map(ask).collect())
-    };
+    let describe = |key: &Reply| (key.bytes().to_vec(), everything_about(client, key.bytes()));
     keys.items().iter().map(describe).collect()
 }
 

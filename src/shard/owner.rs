@@ -727,7 +727,10 @@ impl Shard {
         let ended = Monotonic::now();
         let nanos = ended.nanos_since(self.clock);
         self.clock = ended;
-        counters.count(nanos, succeeded);
+        // One that waits counts when it is served.
+        if wish.is_none() {
+            counters.count(nanos, succeeded);
+        }
         let threshold_ms = env.config.latency_monitor_threshold_ms;
         if threshold_ms > 0 {
             let event = if row.flags.contains(Flags::FAST) { "fast-command" } else { "command" };

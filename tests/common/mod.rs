@@ -14,11 +14,13 @@
 #![allow(dead_code, unused_imports)]
 
 mod client;
+mod contents;
 mod random;
 mod reply;
 mod server;
 
 pub use client::{Client, encode};
+pub use contents::{Answer, everything_about};
 pub use random::{Random, seed};
 pub use reply::Reply;
 pub use server::{Kind, Server, Start, free_ports, has_tool, is_redis, redis, skerry};

@@ -25,6 +25,9 @@ const LISTS: [&[u8]; 4] = [b"l", b"list", b"{t}l", b"{t}list"];
 const TIMEOUTS: [&str; 7] = ["0.01", "0.01", "0.01", "0.002", "1e-3", "-1", "x"];
 /// Keys that mostly hold a set.
 const SETS: [&[u8]; 5] = [b"s", b"set", b"{t}s", b"{t}set", b"{t}union"];
+/// Keys that few other commands use, so that streams live for a while.
+const STREAM_KEYS: [&[u8]; 8] =
+    [b"stream:1", b"stream:1", b"stream:1", b"stream:1", b"stream:1", b"{t}stream", b"{t}stream", b"a"];
 const INTEGERS: [&str; 22] = [
     "0",
     "1",
@@ -209,6 +212,8 @@ pub struct Generator {
     expiry: Expiry,
     forms: Vec<(u32, Vec<Part>)>,
     total: u32,
+    /// Milliseconds of the id that an entry of a stream had last.
+    last_id: u64,
 }
 
 impl Generator {
@@ -216,7 +221,7 @@ impl Generator {
     pub fn new(random: Random) -> Self {
         let forms: Vec<_> = COMMANDS.iter().map(|(weight, form)| (*weight, parse(form))).collect();
         let total = forms.iter().map(|(weight, _)| weight).sum();
-        Self { random, expiry: Expiry::Far, forms, total }
+        Self { random, expiry: Expiry::Far, forms, total, last_id: 1 }
     }
 
     /// Adds the commands that are newer than the distribution's Redis.
@@ -307,6 +312,17 @@ impl Generator {
             "pattern" => return random.pick(&PATTERNS).to_vec(),
             "value" => return self.value(),
             "member" => return random.pick(&MEMBERS).to_vec(),
+            "streamkey" => return random.pick(&STREAM_KEYS).to_vec(),
+            "laterid" => {
+                self.last_id += 1;
+                return format!("{}-5", self.last_id).into();
+            }
+            "newid" | "entryid" | "behind" | "border" => return self.entry_id(kind),
+            "length" => return random.between(0, 40).to_string().into(),
+            "group" => random.pick(&["g", "g", "g", "g", "g", "g", "h", "h", "none"]),
+            "consumer" => random.pick(&["alice", "bob", "bob", ""]),
+            // Either over or never.
+            "wait" => random.pick(&["0", "0", "0", "-1", "9000000000", "x"]),
             "score" => random.pick(&SCORES),
             "bound" => random.pick(&BOUNDS),
             "lexkey" => random.pick(&LEX_KEYS),
@@ -334,10 +350,35 @@ impl Generator {
             "future" => random.pick(&UNIX_SECONDS[2..]),
             "futurems" => random.pick(&UNIX_MS[2..]),
             "digest" => random.pick(&DIGESTS),
-            "kind" => random.pick(&["string", "STRING", "hash", "set", "nosuch"]),
+            "kind" => random.pick(&["string", "STRING", "hash", "set", "stream", "nosuch"]),
             _ => panic!("the grammar names an unknown kind of argument: {kind}"),
         };
         text.as_bytes().to_vec()
+    }
+
+    /// The id of an entry of a stream: a new one ascends, others are mostly of those that were new lately.
+    fn entry_id(&mut self, kind: &str) -> Vec<u8> {
+        let random = &mut self.random;
+        let special: &[&str] = match kind {
+            "newid" => &["0-0", "0-1", "x", "5", "1-*", "+", "18446744073709551616"],
+            "behind" => &["$", "$", ">", "0", "0", "-", "x"],
+            "border" => &["-", "-", "-", "+", "+", "+", "(", "(0-0", "(+", "x"],
+            _ => &["0", "0-0", "x", "$", "$", "-"],
+        };
+        if random.one_in(if kind == "border" { 2 } else { 12 }) {
+            return random.pick(special).as_bytes().to_vec();
+        }
+        if kind == "newid" {
+            self.last_id += random.below(3) as u64;
+            let seq = random.pick(&["0", "1", "2", "*", "*"]);
+            return format!("{}-{seq}", self.last_id).into();
+        }
+        let ms = self.last_id.saturating_sub(random.below(12) as u64);
+        let open = if kind == "border" && random.one_in(4) { "(" } else { "" };
+        match random.below(3) {
+            0 => format!("{open}{ms}").into(),
+            seq => format!("{open}{ms}-{}", seq - 1).into(),
+        }
     }
 
     fn value(&mut self) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! Where a stream is applied: a server as an ordinary client would fill it, and real Redis as a replica whose
 //! master this test plays.
 
-use super::common::{Client, Random, Reply, Server, Start, encode, wait_until};
+use super::common::{Answer, Client, Random, Reply, Server, Start, encode, everything_about, wait_until};
 use super::stream::{Command, show};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -12,8 +12,8 @@ pub const DATABASES: usize = 4;
 /// An empty snapshot: the format's name and version, the mark of the end, no checksum.
 const EMPTY_SNAPSHOT: &[u8] = b"REDIS0009\xff\0\0\0\0\0\0\0\0";
 
-/// Everything a server holds: database and key to type, value and time of expiry.
-pub type Dataset = BTreeMap<(usize, Vec<u8>), Vec<Reply>>;
+/// Everything a server holds: database and key to type, time of expiry and value.
+pub type Dataset = BTreeMap<(usize, Vec<u8>), Vec<Answer>>;
 
 /// Reads everything through an ordinary connection.
 pub fn dataset(client: &mut Client) -> Dataset {
@@ -21,11 +21,7 @@ pub fn dataset(client: &mut Client) -> Dataset {
     for database in 0..DATABASES {
         assert_eq!(client.run(&format!("SELECT {database}")), Reply::ok());
         for key in client.run("KEYS *").items() {
-            let ask = |name: &&str| client.command(&[name.as_bytes(), key.bytes()]);
-            all.insert(
-                (database, key.bytes().to_vec()),
-                ["TYPE", "GET", "PEXPIRETIME"].iter().map(ask).collect(),
-            );
+            all.insert((database, key.bytes().to_vec()), everything_about(client, key.bytes()));
         }
     }
     all
