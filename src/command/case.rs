@@ -10,6 +10,7 @@ use super::context::{Context, Wish, run};
 use super::effect::{Effects, Propagation};
 use super::gate::{Admission, Node, admit};
 use super::home::{HomeContext, Then};
+use super::notice::{Notice, Notices};
 use super::session::{Caller, Session};
 use super::table::{Resolved, names, resolve};
 use crate::base::clock::UnixMillis;
@@ -40,6 +41,8 @@ pub struct Case {
     pub may_block: bool,
     /// That the last command waits.
     pub blocked: Option<Wish>,
+    /// Who listens, and what they hear.
+    pub notices: Notices,
     effects: Effects,
     rng: SmallRng,
 }
@@ -57,6 +60,7 @@ impl Case {
             config: Config::default(),
             may_block: false,
             blocked: None,
+            notices: Notices::default(),
             effects: Effects { on: true, ..Effects::default() },
             rng: SmallRng::seed_from_u64(1),
         }
@@ -106,6 +110,7 @@ impl Case {
             rng: &mut self.rng,
             reply: Reply::new(&mut out, self.caller.protocol),
             effects: &mut self.effects,
+            notices: &mut self.notices,
             propagation: Propagation::Verbatim,
             changed: false,
             may_block: self.may_block,
@@ -120,6 +125,21 @@ impl Case {
     pub fn put(&mut self, key: &str, value: &str) {
         let entry = Entry::new_string(key.as_bytes(), value.as_bytes(), None);
         self.keyspace.insert(self.caller.database as usize, entry, self.now);
+    }
+
+    /// What listeners were told since the last call: keyspace events as `database key event`, others by what they are.
+    pub fn notices(&mut self) -> Vec<String> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let told = self.notices.list.drain(..).map(|notice| match notice {
+            Notice::Event { database, key, event, .. } => format!("{database} {} {event}", text(&key)),
+            Notice::Changed { key, .. } => format!("changed {}", text(&key)),
+            Notice::Flushed { .. } => "flushed".into(),
+            Notice::Published(publication, audience) => {
+                let (channel, payload) = publication.parts();
+                format!("{} {} to {}", text(channel), text(payload), audience.receivers)
+            }
+        });
+        told.collect()
     }
 
     /// The effects since the last call, as words joined by blanks.
@@ -193,7 +213,7 @@ impl HomeCase {
         let arguments: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
         let (reply, then) = self.run_arguments(&arguments);
         match then {
-            Then::Done => String::from_utf8_lossy(&reply).into_owned(),
+            Then::Done | Then::Pushed => String::from_utf8_lossy(&reply).into_owned(),
             then => {
                 assert!(reply.is_empty() || matches!(then, Then::Close), "both a reply and {then:?}");
                 format!("<{then:?}>")
@@ -240,6 +260,7 @@ impl HomeCase {
             shard: self.shard,
             now: self.now,
             rng: &mut self.rng,
+            is_inside_exec: false,
             reply,
         };
         let then = handler(&mut home, arguments);

@@ -4,9 +4,10 @@
 use super::args::{integer, is_word};
 use super::home::{Ask, ClientFilter, ClientKind, HomeContext, Then};
 use super::session::ReplyMode;
+use super::tracking;
 use super::{Command, Flags, Group, Run};
 use crate::base::number::parse_i64;
-use crate::resp::error::SYNTAX;
+use crate::resp::error::{SYNTAX, unknown_form};
 
 const OWN: Flags = Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE).union(Flags::SENTINEL);
 
@@ -28,8 +29,13 @@ const fn row(
 }
 
 const SUBCOMMANDS: &[Command] = &[
+    row("client|caching", 3, OWN, tracking::caching).docs(
+        "6.0.0",
+        "Says whether the keys of the next command are followed.",
+        "O(1)",
+    ),
     row("client|getname", 2, OWN, get_name).docs("2.6.9", "Returns the name of the connection.", "O(1)"),
-    row("client|getredir", 2, OWN, get_redirection).docs(
+    row("client|getredir", 2, OWN, tracking::get_redirection).docs(
         "6.0.0",
         "Returns the client that invalidation messages of this connection go to.",
         "O(1)",
@@ -73,7 +79,12 @@ const SUBCOMMANDS: &[Command] = &[
     row("client|setname", 3, OWN, set_name)
         .docs("2.6.9", "Names the connection.", "O(1)")
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    row("client|trackinginfo", 2, OWN, tracking_info).docs(
+    row("client|tracking", -3, OWN, tracking::tracking).docs(
+        "6.0.0",
+        "Switches on or off that the server tells of changes of keys that the client caches.",
+        "O(1). Some options may introduce additional complexity.",
+    ),
+    row("client|trackinginfo", 2, OWN, tracking::info).docs(
         "6.2.0",
         "Tells how the connection uses client-side caching.",
         "O(1)",
@@ -91,6 +102,8 @@ const SUBCOMMANDS: &[Command] = &[
 ];
 
 const HELP: &[&str] = &[
+    "CACHING (YES|NO)",
+    "    Follow the keys of the next command, or do not, where tracking leaves that open.",
     "GETREDIR",
     "    Tell which client gets the invalidation messages of this connection.",
     "GETNAME",
@@ -137,6 +150,8 @@ const HELP: &[&str] = &[
     "    * LIB-VER: version of its library.",
     "UNBLOCK <clientid> [TIMEOUT|ERROR]",
     "    End the waiting of a blocked client.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Tell, or tell no more, of changes of keys that this connection has read.",
     "TRACKINGINFO",
     "    Tell how this connection uses client-side caching.",
     "NO-EVICT (ON|OFF)",
@@ -318,8 +333,7 @@ fn unpause(_: &mut HomeContext<'_>, _: &[&[u8]]) -> Then {
 
 /// The error for a number of arguments that the row's arity lets pass.
 fn wrong_form(home: &mut HomeContext<'_>, arguments: &[&[u8]]) -> Then {
-    let start = &b"ERR unknown subcommand or wrong number of arguments for '"[..];
-    home.error([start, arguments[1], b"'. Try CLIENT HELP."].concat())
+    home.error(unknown_form(arguments[1], "CLIENT"))
 }
 
 fn reply(home: &mut HomeContext<'_>, arguments: &[&[u8]]) -> Then {
@@ -371,22 +385,4 @@ fn unblock(home: &mut HomeContext<'_>, arguments: &[&[u8]]) -> Then {
             Then::Done
         }
     }
-}
-
-fn get_redirection(home: &mut HomeContext<'_>, _: &[&[u8]]) -> Then {
-    home.reply.int(-1);
-    Then::Done
-}
-
-fn tracking_info(home: &mut HomeContext<'_>, _: &[&[u8]]) -> Then {
-    let reply = &mut home.reply;
-    reply.map(3);
-    reply.bulk(b"flags");
-    reply.set(1);
-    reply.bulk(b"off");
-    reply.bulk(b"redirect");
-    reply.int(-1);
-    reply.bulk(b"prefixes");
-    reply.array(0);
-    Then::Done
 }

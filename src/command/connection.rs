@@ -189,7 +189,7 @@ fn ping(home: &mut HomeContext<'_>, arguments: &[&[u8]]) -> Then {
         return home.error(wrong_arity("ping"));
     }
     let message = arguments.get(1);
-    if home.session.subscriptions > 0 && !home.reply.is_resp3() {
+    if home.session.only_subscribes() {
         home.reply.array(2);
         home.reply.bulk(b"pong");
         home.reply.bulk(message.unwrap_or(&&b""[..]));

@@ -10,7 +10,7 @@ fn ping_and_echo() {
     assert_eq!(client.run("ping hello"), "$5\r\nhello\r\n");
     assert_eq!(client.run("ping a b"), "-ERR wrong number of arguments for 'ping' command\r\n");
     assert_eq!(client.run("echo hi"), "$2\r\nhi\r\n");
-    client.session.subscriptions = 1;
+    client.run("subscribe a");
     assert_eq!(client.run("ping"), "*2\r\n$4\r\npong\r\n$0\r\n\r\n");
     assert_eq!(client.run("ping x"), "*2\r\n$4\r\npong\r\n$1\r\nx\r\n");
 }

@@ -6,6 +6,7 @@ use rand::rngs::SmallRng;
 
 use super::args::OwnedArgs;
 use super::effect::{Effects, Propagation};
+use super::notice::Notices;
 use super::session::Caller;
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
@@ -73,6 +74,8 @@ pub struct Context<'a> {
     pub reply: Reply<'a>,
     /// Where effects go; see [`Context::replicate`].
     pub effects: &'a mut Effects,
+    /// What others can notice; see [`Context::signal`].
+    pub notices: &'a mut Notices,
     /// How the command is replicated if it changed something.
     pub propagation: Propagation,
     /// Whether the command changed the dataset: set by [`Context::modified`].
@@ -103,6 +106,13 @@ impl Context<'_> {
         Some(entry)
     }
 
+    /// A read did not find its key.
+    #[inline]
+    fn miss(&mut self, key: &[u8]) {
+        self.keyspace.counters.misses += 1;
+        self.notify(self.caller.database as usize, key, KeyspaceEvents::KEY_MISS, "keymiss");
+    }
+
     /// Looks a key up once, as [`Context::find`] does, and has `read` write the reply from its entry.
     #[inline]
     pub fn read<R>(&mut self, key: &[u8], read: impl FnOnce(Option<&Entry>, &mut Reply<'_>) -> R) -> R {
@@ -118,7 +128,7 @@ impl Context<'_> {
             }
             self.expire(database, key);
         }
-        self.keyspace.counters.misses += 1;
+        self.miss(key);
         read(None, &mut self.reply)
     }
 
@@ -150,6 +160,15 @@ impl Context<'_> {
         view_as::<T, R>(None, &mut self.reply, read)
     }
 
+    /// Like [`Context::inspect`], but nobody is notified of a miss.
+    pub fn inspect_quietly(&mut self, key: &[u8]) -> Option<EntryRef<'_>> {
+        match self.look_up(key) {
+            true => self.keyspace.counters.hits += 1,
+            false => self.keyspace.counters.misses += 1,
+        }
+        self.keyspace.find(self.caller.database as usize, key)
+    }
+
     /// Looks a key up to tell something about it: counts hit or miss, but is no use of the key.
     pub fn inspect(&mut self, key: &[u8]) -> Option<EntryRef<'_>> {
         if !self.look_up_counted(key) {
@@ -163,7 +182,7 @@ impl Context<'_> {
         let found = self.look_up(key);
         match found {
             true => self.keyspace.counters.hits += 1,
-            false => self.keyspace.counters.misses += 1,
+            false => self.miss(key),
         }
         found
     }
@@ -217,6 +236,7 @@ impl Context<'_> {
     pub fn expire(&mut self, database: usize, key: &[u8]) {
         if let Some(entry) = self.keyspace.expire_if_due(database, key, self.now) {
             self.effects.push(database, &[b"DEL".as_slice(), key]);
+            self.notices.expired(self.config.notify_keyspace_events, database, key);
             self.keyspace.discard_entry(entry);
         }
     }
@@ -243,7 +263,12 @@ impl Context<'_> {
         let access = first_access(self.now, self.config);
         let hash = self.keyspace.hash(key);
         let database = self.keyspace.database_mut(self.caller.database as usize);
-        if let Some(old) = database.put(hash, key, value, expire, access, self.now) {
+        let keys = database.len();
+        let replaced = database.put(hash, key, value, expire, access, self.now);
+        if database.len() > keys {
+            self.notify(self.caller.database as usize, key, KeyspaceEvents::NEW, "new");
+        }
+        if let Some(old) = replaced {
             self.keyspace.discard_entry(old);
         }
     }
@@ -381,15 +406,24 @@ impl Context<'_> {
     }
 
     /// Like [`Context::modified_in`] for a further key of one change, which counts once.
-    pub fn signal(&mut self, database: usize, key: &[u8], _class: KeyspaceEvents, _event: &'static str) {
+    pub fn signal(&mut self, database: usize, key: &[u8], class: KeyspaceEvents, event: &'static str) {
         self.changed = true;
         self.keyspace.touch(database, key);
+        self.notices.change(key, self.notices.actor);
+        self.notify(database, key, class, event);
+    }
+
+    /// Notifies of `event` of a key that did not change; [`Context::signal`] does so for one that did.
+    #[inline]
+    pub fn notify(&mut self, database: usize, key: &[u8], class: KeyspaceEvents, event: &'static str) {
+        self.notices.event(self.config.notify_keyspace_events, class, database, key, event);
     }
 
     /// Says that something about a key changed that its watchers and those who wait for it are not told of, as in Redis: what
     /// consumer groups know. It counts, the command is replicated, and `event` is what a keyspace notification would say.
-    pub fn modified_aside(&mut self, _key: &[u8], _class: KeyspaceEvents, _event: &'static str) {
+    pub fn modified_aside(&mut self, key: &[u8], class: KeyspaceEvents, event: &'static str) {
         self.changed_aside();
+        self.notify(self.caller.database as usize, key, class, event);
     }
 
     /// Like [`Context::modified_aside`] for what no notification tells of.

@@ -224,8 +224,7 @@ fn only_subscribes(visitor: Visitor<'_>) -> Option<String> {
         "quit",
         "reset",
     ];
-    let resp3 = session.caller.protocol == crate::resp::reply::Protocol::Resp3;
-    if session.subscriptions == 0 || resp3 || ALLOWED.contains(&row.full_name) {
+    if !session.only_subscribes() || ALLOWED.contains(&row.full_name) {
         return None;
     }
     let name = row.full_name;

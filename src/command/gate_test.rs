@@ -94,7 +94,7 @@ fn a_refused_exec_ends_the_transaction() {
 #[test]
 fn subscribers() {
     let mut client = HomeCase::new();
-    client.session.subscriptions = 1;
+    client.session.subscriptions = Some(Box::default());
     assert_eq!(
         client.run("echo x"),
         "-ERR Can't execute 'echo': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \

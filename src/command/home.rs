@@ -26,6 +26,8 @@ pub struct HomeContext<'a> {
     pub now: UnixMillis,
     /// Source of chance.
     pub rng: &'a mut SmallRng,
+    /// Whether the command runs inside EXEC, so that it must answer with one reply.
+    pub is_inside_exec: bool,
     /// Where the reply goes.
     pub reply: Reply<'a>,
 }
@@ -49,6 +51,8 @@ impl HomeContext<'_> {
 pub enum Then {
     /// Nothing: the reply is written.
     Done,
+    /// Nothing: what is written are messages, which CLIENT REPLY does not hold back.
+    Pushed,
     /// The connection ends once the reply is sent.
     Close,
     /// EXEC: the queued transaction runs and replies.
@@ -90,6 +94,8 @@ pub enum Ask {
     },
     /// MEMORY PURGE: replies OK when every shard's thread has given back what its allocator can.
     MemoryPurge,
+    /// CLIENT TRACKING ON with REDIRECT: replies OK if there is that client.
+    Track(Box<super::tracking::Options>),
     /// MONITOR: replies OK and feeds this connection.
     Monitor,
     /// DEBUG EFFECTS: replies OK and streams the effects of all shards to this connection.

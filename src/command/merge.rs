@@ -16,6 +16,8 @@ pub enum Merge {
     Weave,
     /// Arrays, one after another (KEYS).
     Concatenate,
+    /// Arrays of names, each followed by a number, alike but for the numbers, which are added up (PUBSUB NUMSUB).
+    Counts,
     /// Weighted choice: each shard answers `[number of keys, key or null]`; one key is drawn (RANDOMKEY).
     Draw,
     /// Versions of watched keys, which the session keeps; the client sees `+OK` (WATCH). Whoever runs WATCH takes the
@@ -48,6 +50,7 @@ pub fn merge(kind: Merge, pieces: &[Piece<'_>], out: &mut Reply<'_>, rng: &mut i
             out.array(pieces.iter().map(|piece| array(piece.reply).0).sum());
             pieces.iter().for_each(|piece| out.raw(array(piece.reply).1));
         }
+        Merge::Counts => counts(pieces, out),
         Merge::Draw => draw(pieces, out, rng),
         Merge::Watch => out.ok(),
     }
@@ -64,6 +67,21 @@ fn weave(pieces: &[Piece<'_>], out: &mut Reply<'_>) {
     }
     out.array(keys);
     woven.iter().for_each(|element| out.raw(element));
+}
+
+fn counts(pieces: &[Piece<'_>], out: &mut Reply<'_>) {
+    let Some((first, rest)) = pieces.split_first() else { return };
+    out.array(array(first.reply).0);
+    let mut rest: Vec<_> = rest.iter().map(|piece| elements(piece.reply)).collect();
+    for (at, element) in elements(first.reply).enumerate() {
+        let others = rest.iter_mut().filter_map(Iterator::next);
+        if at % 2 == 0 {
+            others.for_each(drop);
+            out.raw(element);
+        } else {
+            out.int(integer(element) + others.map(integer).sum::<i64>());
+        }
+    }
 }
 
 /// Each shard weighs as much as it has keys, so each key of the server is about equally likely.
@@ -115,7 +133,8 @@ mod tests {
 
     #[test]
     fn the_first_error_wins() {
-        for kind in [Merge::AllOk, Merge::Sum, Merge::Weave, Merge::Concatenate, Merge::Draw, Merge::Watch] {
+        let kinds = [Merge::AllOk, Merge::Sum, Merge::Weave, Merge::Concatenate, Merge::Counts];
+        for kind in kinds.into_iter().chain([Merge::Draw, Merge::Watch]) {
             let parts: [(&str, &[u32]); 3] = [(":1\r\n", &[]), ("-ERR a\r\n", &[]), ("-ERR b\r\n", &[])];
             assert_eq!(merged(kind, &parts), "-ERR a\r\n");
         }
@@ -129,6 +148,16 @@ mod tests {
         let parts: [(&str, &[u32]); 3] =
             [("*1\r\n$1\r\na\r\n", &[]), ("*0\r\n", &[]), ("*2\r\n$1\r\nb\r\n$1\r\nc\r\n", &[])];
         assert_eq!(merged(Merge::Concatenate, &parts), "*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n");
+    }
+
+    #[test]
+    fn counts_are_added_name_by_name() {
+        let parts: [(&str, &[u32]); 2] = [
+            ("*4\r\n$1\r\na\r\n:1\r\n$1\r\nb\r\n:0\r\n", &[]),
+            ("*4\r\n$1\r\na\r\n:0\r\n$1\r\nb\r\n:2\r\n", &[]),
+        ];
+        assert_eq!(merged(Merge::Counts, &parts), "*4\r\n$1\r\na\r\n:1\r\n$1\r\nb\r\n:2\r\n");
+        assert_eq!(merged(Merge::Counts, &[("*0\r\n", &[]), ("*0\r\n", &[])]), "*0\r\n");
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod gate;
 pub mod home;
 pub mod keys;
 pub mod merge;
+pub mod notice;
 pub mod routing;
 pub mod session;
 pub mod syntax;
@@ -28,11 +29,13 @@ pub mod connection;
 pub mod generic;
 pub mod introspection;
 pub mod list;
+pub mod pubsub;
 pub mod server;
 pub mod set;
 pub mod sorted_set;
 pub mod stream;
 pub mod string;
+pub mod tracking;
 pub mod transaction;
 pub mod undelivered;
 
@@ -177,6 +180,9 @@ pub enum Route {
     EveryShard(Merge),
     /// Runs on the shard that the cursor in argument 1 names (SCAN).
     Cursor,
+    /// Runs on the shard of the slot of the channel in argument 1 (PUBLISH), behind everything that its connection sent
+    /// before: others can see it.
+    Channel,
 }
 
 /// A handler over a client's session.

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::args::{OwnedArgs, OwnedCommand};
+use super::pubsub::{SubscriptionChange, Subscriptions, Topic};
+use super::tracking::{Options, Redirect, Tracking};
 use super::{Command, Flags};
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
@@ -17,6 +19,8 @@ pub struct Caller {
     pub protocol: Protocol,
     /// CLIENT NO-TOUCH: reading does not change how recently or how often a key was used.
     pub no_touch: bool,
+    /// CLIENT TRACKING: the shard remembers which keys it reads.
+    pub tracks: bool,
 }
 
 /// CLIENT REPLY.
@@ -106,6 +110,8 @@ pub struct Changeable {
     no_evict: bool,
     reply_mode: ReplyMode,
     cluster_read_only: bool,
+    subscriptions: Option<Box<Subscriptions>>,
+    tracking: Option<Box<Tracking>>,
 }
 
 /// One client.
@@ -135,8 +141,12 @@ pub struct Session {
     pub watches: Vec<Watch>,
     /// Keys whose watch ended and whose owners must be told; the connection's loop empties it.
     pub unwatched: Vec<Watch>,
-    /// Channels and patterns that it is subscribed to.
-    pub subscriptions: u32,
+    /// Channels and patterns that it is subscribed to; `None` for none.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// CLIENT TRACKING.
+    pub tracking: Option<Box<Tracking>>,
+    /// Subscriptions that began or ended and that nobody was told of; the connection's loop empties it.
+    pub subscription_changes: Vec<SubscriptionChange>,
     /// MONITOR.
     pub monitor: bool,
     /// READONLY of a cluster client.
@@ -171,7 +181,9 @@ impl Session {
             queue: None,
             watches: Vec::new(),
             unwatched: Vec::new(),
-            subscriptions: 0,
+            subscriptions: None,
+            tracking: None,
+            subscription_changes: Vec::new(),
             monitor: false,
             cluster_read_only: false,
             cluster_port: false,
@@ -192,7 +204,89 @@ impl Session {
     /// transaction, and is not restricted to what subscribers may do.
     #[inline]
     pub fn is_plain(&self) -> bool {
-        self.authenticated && self.queue.is_none() && self.subscriptions == 0
+        self.authenticated && self.queue.is_none() && !self.only_subscribes()
+    }
+
+    /// Whether it may do nothing but change its subscriptions: what it receives is either replies or messages.
+    #[inline]
+    pub fn only_subscribes(&self) -> bool {
+        self.subscriptions.is_some() && self.caller.protocol == Protocol::Resp2
+    }
+
+    /// Begins a subscription, unless there is that already.
+    pub fn subscribe(&mut self, topic: Topic, name: &[u8]) {
+        if self.subscriptions.get_or_insert_default().begin(topic, name) {
+            let name = Box::from(name);
+            self.subscription_changes.push(SubscriptionChange { topic, name, begins: true });
+        }
+    }
+
+    /// Ends a subscription, if there is that.
+    pub fn unsubscribe(&mut self, topic: Topic, name: &[u8]) {
+        let Some(subscriptions) = &mut self.subscriptions else { return };
+        if subscriptions.end(topic, name) {
+            let name = Box::from(name);
+            self.subscription_changes.push(SubscriptionChange { topic, name, begins: false });
+        }
+        if subscriptions.is_empty() {
+            self.subscriptions = None;
+        }
+    }
+
+    /// Ends all subscriptions, and all following of keys.
+    pub fn end_listening(&mut self) {
+        if let Some(subscriptions) = self.subscriptions.take() {
+            let ended = |(topic, name)| SubscriptionChange { topic, name, begins: false };
+            self.subscription_changes.extend(subscriptions.into_all().map(ended));
+        }
+        self.end_tracking();
+    }
+
+    /// CLIENT TRACKING ON; `redirect` is the client that is told instead.
+    pub fn begin_tracking(&mut self, options: Options, redirect: Option<Redirect>) {
+        let Options { bcast, optin, optout, noloop, mut prefixes, .. } = options;
+        let earlier = self.tracking.take().unwrap_or_default();
+        let (mut known, caching) = (earlier.prefixes, earlier.caching);
+        if bcast && prefixes.is_empty() {
+            prefixes.push(Box::default());
+        }
+        for name in prefixes {
+            if known.insert(name.clone()) {
+                let change = SubscriptionChange { topic: Topic::Prefix, name, begins: true };
+                self.subscription_changes.push(change);
+            }
+        }
+        let tracking =
+            Tracking { redirect, bcast, optin, optout, noloop, caching, is_broken: false, prefixes: known };
+        self.tracking = Some(Box::new(tracking));
+        self.follow();
+    }
+
+    /// CLIENT TRACKING OFF.
+    pub fn end_tracking(&mut self) {
+        if let Some(tracking) = self.tracking.take() {
+            let ended = |name| SubscriptionChange { topic: Topic::Prefix, name, begins: false };
+            self.subscription_changes.extend(tracking.prefixes.into_iter().map(ended));
+        }
+        self.follow();
+    }
+
+    /// Says with its commands whether their keys are followed.
+    pub fn follow(&mut self) {
+        self.caller.tracks = self.tracking.as_ref().is_some_and(|tracking| tracking.follows_next());
+    }
+
+    /// A command has run: what CLIENT CACHING said was for it, unless a transaction has begun or it was a CLIENT.
+    #[inline]
+    pub fn end_caching(&mut self) {
+        if let Some(tracking) = &mut self.tracking
+            && tracking.caching
+            && self.queue.is_none()
+            && !self.last_command.is_some_and(|row| row.full_name.starts_with("client|"))
+        {
+            tracking.caching = false;
+            self.follow();
+        }
     }
 
     /// Whether the client is on this machine: it came through the Unix socket or over the loopback address.
@@ -217,6 +311,8 @@ impl Session {
             no_evict: self.no_evict,
             reply_mode: self.reply_mode,
             cluster_read_only: self.cluster_read_only,
+            subscriptions: self.subscriptions.clone(),
+            tracking: self.tracking.clone(),
         }
     }
 
@@ -231,12 +327,16 @@ impl Session {
         self.no_evict = before.no_evict;
         self.reply_mode = before.reply_mode;
         self.cluster_read_only = before.cluster_read_only;
+        self.subscriptions = before.subscriptions;
+        self.tracking = before.tracking;
+        self.subscription_changes.clear();
     }
 
     /// RESET: how the client began, but for what describes its library. `authenticated` says whether one may run
     /// commands without a password.
     pub fn reset(&mut self, authenticated: bool) {
         self.discard();
+        self.end_listening();
         self.name = Box::default();
         self.user = Box::from(&b"default"[..]);
         self.authenticated = authenticated;

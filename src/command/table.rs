@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::{
-    Command, Flags, bitmap, client, cluster, connection, generic, introspection, list, server, set,
+    Command, Flags, bitmap, client, cluster, connection, generic, introspection, list, pubsub, server, set,
     sorted_set, stream, string, syntax, transaction,
 };
 
@@ -15,6 +15,7 @@ const FAMILIES: &[&[Command]] = &[
     generic::COMMANDS,
     introspection::COMMANDS,
     list::COMMANDS,
+    pubsub::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
     sorted_set::COMMANDS,

@@ -46,3 +46,10 @@ pub fn unknown_subcommand(shown: &[u8], container: &[u8]) -> Vec<u8> {
     let container = container.to_ascii_uppercase();
     [b"ERR unknown subcommand '", shown, b"'. Try ", &container, b" HELP."].concat()
 }
+
+/// The sentence for a number of arguments that a subcommand's arity lets pass but its syntax does not.
+pub fn unknown_form(subcommand: &[u8], container: &str) -> Vec<u8> {
+    let shown = subcommand.get(..128).unwrap_or(subcommand);
+    let start = &b"ERR unknown subcommand or wrong number of arguments for '"[..];
+    [start, shown, b"'. Try ", container.as_bytes(), b" HELP."].concat()
+}

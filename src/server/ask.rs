@@ -8,9 +8,11 @@ use super::listening::Relisten;
 use crate::base::clock::unix_micros;
 use crate::base::slot::ShardId;
 use crate::command::home::Ask;
+use crate::command::notice::Actor;
 use crate::command::server::redacted;
 use crate::command::session::{Caller, Session};
 use crate::command::table::{Resolved, resolve};
+use crate::command::tracking::Options;
 use crate::command::{Command, Flags};
 use crate::net::SocketId;
 use crate::resp::Reply;
@@ -44,9 +46,17 @@ pub(super) struct Tell {
     text: Vec<u8>,
     fold: Fold,
     protocol: Protocol,
+    /// CLIENT TRACKING that waits for where the client is to which it redirects, and where that is.
+    tracking: Option<Box<Options>>,
+    found: Option<Actor>,
 }
 
 impl Tell {
+    /// A question to so many shards.
+    fn new(remaining: usize, fold: Fold, protocol: Protocol) -> Self {
+        Self { remaining, count: 0, text: Vec::new(), fold, protocol, tracking: None, found: None }
+    }
+
     fn reply(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let mut reply = Reply::new(&mut out, self.protocol);
@@ -127,6 +137,7 @@ impl Core {
                 self.tell(to, Question::Fence, Fold::Ok);
             }
             Ask::MemoryPurge => self.tell(to, Question::Purge, Fold::Ok),
+            Ask::Track(options) => self.find_redirect(to, options),
             Ask::Monitor => self.monitor(id),
             Ask::Effects => self.listen_to_effects(own, id),
             Ask::EffectsSync => self.sync_effects(own, id),
@@ -179,13 +190,32 @@ impl Core {
             None => connection.wait(false),
             Some(index) => Ticket::of_inside(to.id.to_u64(), index),
         };
-        let remaining = self.shards.len();
-        self.tells.insert(ticket, Tell { remaining, count: 0, text: Vec::new(), fold, protocol });
+        let tell = Tell::new(self.shards.len(), fold, protocol);
+        self.ask_all(to.id, ticket, tell, question);
+    }
+
+    /// CLIENT TRACKING with REDIRECT: nothing follows it on its connection until the other client is found.
+    fn find_redirect(&mut self, to: ReplyTo, options: Box<Options>) {
+        let Some(connection) = self.connection(to.id) else { return };
+        let protocol = connection.session.caller.protocol;
+        let ticket = match to.inside {
+            None => connection.wait(false),
+            Some(index) => Ticket::of_inside(to.id.to_u64(), index),
+        };
+        connection.is_blocking |= to.inside.is_none();
+        let client = options.redirect.unwrap_or(0);
+        let tell = Tell { tracking: Some(options), ..Tell::new(self.shards.len(), Fold::Ok, protocol) };
+        self.ask_all(to.id, ticket, tell, Question::FindClient { id: client });
+    }
+
+    fn ask_all(&mut self, id: SocketId, ticket: Ticket, tell: Tell, question: Question) {
+        let remaining = tell.remaining;
+        self.tells.insert(ticket, tell);
         for shard in (0..remaining).filter(|&shard| shard != self.id) {
             let tell = ServerMessage::Tell { home: self.id, ticket, question: question.clone() };
             self.shards.send(shard, Message::Server(tell));
         }
-        self.take_question(self.id, ticket, question, Some(to.id));
+        self.take_question(self.id, ticket, question, Some(id));
     }
 
     /// Answers a question of `home`, now or when the network has done what it asks for.
@@ -200,7 +230,7 @@ impl Core {
     /// Passes an answer on to the shard that asked.
     pub fn send_told(&mut self, home: ShardId, ticket: Ticket, count: u64, text: Vec<u8>) {
         if home == self.id {
-            return self.told(ticket, count, &text);
+            return self.told(self.id, ticket, count, &text);
         }
         let told = ServerMessage::Told { from: self.id, ticket, count, text };
         self.shards.send(home, Message::Server(told));
@@ -221,6 +251,9 @@ impl Core {
                 crate::base::memory::collect();
                 (0, Vec::new())
             }
+            Question::FindClient { id } => {
+                (self.find_client(*id).map_or(0, |socket| socket.to_u64() + 1), Vec::new())
+            }
             Question::Fence => {
                 self.end_pause();
                 (0, Vec::new())
@@ -230,15 +263,21 @@ impl Core {
         }
     }
 
-    fn told(&mut self, ticket: Ticket, count: u64, text: &[u8]) {
+    fn told(&mut self, from: ShardId, ticket: Ticket, count: u64, text: &[u8]) {
         let Some(tell) = self.tells.get_mut(&ticket) else { return };
+        if tell.tracking.is_some() && count > 0 {
+            tell.found = Some((from, count - 1));
+        }
         tell.count += count;
         tell.text.extend_from_slice(text);
         tell.remaining -= 1;
         if tell.remaining == 0
-            && let Some(tell) = self.tells.remove(&ticket)
+            && let Some(mut tell) = self.tells.remove(&ticket)
         {
-            self.answer(ticket, &tell.reply());
+            match tell.tracking.take() {
+                Some(options) => self.redirecting.push((ticket, *options, tell.found)),
+                None => self.answer(ticket, &tell.reply()),
+            }
         }
     }
 
@@ -251,7 +290,10 @@ impl Core {
             ServerMessage::Tell { home, ticket, question } => {
                 self.take_question(home, ticket, question, None);
             }
-            ServerMessage::Told { ticket, count, text, .. } => self.told(ticket, count, &text),
+            ServerMessage::Told { from, ticket, count, text } => self.told(from, ticket, count, &text),
+            ServerMessage::Deliver(posts) => self.deliver_posts(posts),
+            ServerMessage::Redirected { from, connection, keys } => self.redirected(from, connection, keys),
+            ServerMessage::Misdirected { connection } => self.misdirected(SocketId::from_u64(connection)),
             ServerMessage::Monitor(line) => self.feed_own_monitors(&line),
             ServerMessage::Slow { ticket, micros, arguments } => {
                 self.file_one_slow(ticket, micros, &arguments.slices())
@@ -383,9 +425,9 @@ impl Core {
         let Some(connection) = self.connection(id) else { return };
         let protocol = connection.session.caller.protocol;
         let ticket = connection.wait(false);
-        let tell = Tell { remaining: 1, count: 0, text: Vec::new(), fold: Fold::Ok, protocol };
-        self.tells.insert(ticket, tell);
+        self.tells.insert(ticket, Tell::new(1, Fold::Ok, protocol));
         let shards = std::sync::Arc::clone(&self.shards);
+        self.hear(own);
         shards.deliver(own);
         self.syncing.push(ticket);
         self.begin_whole(own, EFFECTS_BARRIER, 0, &[b"DBSIZE"]);

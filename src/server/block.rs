@@ -102,7 +102,7 @@ impl Core {
     fn put_off(&mut self, id: SocketId, command: &OwnedCommand, handler: HomeHandler, arguments: &[&[u8]]) {
         let Some(mut connection) = self.take_connection(id) else { return };
         if command.row.group == Group::Connection {
-            self.call_home(&mut connection.session, handler, arguments, &mut Vec::new());
+            self.call_home(&mut connection.session, handler, arguments, true, &mut Vec::new());
         }
         if let Some(block) = &mut connection.block {
             block.late.push(command.clone());
@@ -125,13 +125,13 @@ impl Core {
         let Some(mut connection) = self.take_connection(id) else { return };
         let mut out = Vec::new();
         let started = Monotonic::now();
-        let then = self.call_home(&mut connection.session, handler, arguments, &mut out);
+        let then = self.call_home(&mut connection.session, handler, arguments, true, &mut out);
         let failed = self.count_error(&out);
         let index = connection.block.as_mut().map_or(0, |block| {
             block.replies.push(None);
             block.replies.len() - 1
         });
-        self.put_connection(id, connection);
+        self.put_connection(own, id, connection);
         match then {
             Then::Ask(ask) => self.ask(own, ReplyTo::inside(id, index), ask),
             _ => self.fill(id, index, out),

@@ -4,7 +4,9 @@ use super::connection::Connection;
 use super::executor::Core;
 use crate::base::clock::UnixMillis;
 use crate::command::home::{ClientFilter, ClientKind};
+use crate::command::pubsub::Topic;
 use crate::command::session::Session;
+use crate::command::tracking::redirection;
 use crate::net::SocketId;
 use crate::resp::reply::Protocol;
 
@@ -12,12 +14,16 @@ use crate::resp::reply::Protocol;
 fn passes(filter: &ClientFilter, session: &Session, now: UnixMillis) -> bool {
     let same = |wanted: &Option<Box<str>>, own: &str| wanted.as_ref().is_none_or(|wanted| &**wanted == own);
     filter.ids.as_ref().is_none_or(|ids| ids.contains(&session.id))
-        && filter.kind.is_none_or(|kind| kind == ClientKind::Normal)
+        && filter.kind.is_none_or(|kind| kind == kind_of(session))
         && same(&filter.address, &session.peer_address)
         && same(&filter.local_address, &session.local_address)
         && filter.user.as_ref().is_none_or(|user| *user == session.user)
         && filter.age_min_ms.is_none_or(|age| now - session.created_at >= age)
         && filter.skip != Some(session.id)
+}
+
+fn kind_of(session: &Session) -> ClientKind {
+    if session.subscriptions.is_some() { ClientKind::Pubsub } else { ClientKind::Normal }
 }
 
 /// The line of a client in CLIENT LIST, as Redis 7.2 writes it, with its line end.
@@ -28,8 +34,16 @@ fn line(connection: &Connection, fd: i32, now: UnixMillis) -> String {
     if session.monitor {
         flags.push('O');
     }
+    if session.subscriptions.is_some() {
+        flags.push('P');
+    }
     if session.queue.is_some() {
         flags.push('x');
+    }
+    if let Some(tracking) = &session.tracking {
+        flags.push('t');
+        flags.extend(tracking.is_broken.then_some('R'));
+        flags.extend(tracking.bcast.then_some('B'));
     }
     if connection.phase == super::connection::Phase::Closing {
         flags.push('c');
@@ -49,13 +63,14 @@ fn line(connection: &Connection, fd: i32, now: UnixMillis) -> String {
     if flags.is_empty() {
         flags.push('N');
     }
+    let subscribed = |topic| session.subscriptions.as_ref().map_or(0, |known| known.count_of(topic));
     let queue = session.queue.as_ref();
     let multi = queue.map_or(-1, |queue| queue.commands.len() as i64);
     let events = if connection.out.is_empty() { "r" } else { "rw" };
     format!(
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} qbuf={} \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} \
          qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll=0 omem={} tot-mem={} events={} cmd={} user={} \
-         redir=-1 resp={} lib-name={} lib-ver={}\n",
+         redir={} resp={} lib-name={} lib-ver={}\n",
         session.id,
         session.peer_address,
         session.local_address,
@@ -65,6 +80,9 @@ fn line(connection: &Connection, fd: i32, now: UnixMillis) -> String {
         (now - session.active_at) / 1000,
         flags,
         session.caller.database,
+        subscribed(Topic::Channel),
+        subscribed(Topic::Pattern),
+        subscribed(Topic::ShardChannel),
         multi,
         connection.unparsed(),
         connection.input.capacity() - connection.input.len(),
@@ -78,6 +96,7 @@ fn line(connection: &Connection, fd: i32, now: UnixMillis) -> String {
         events,
         session.last_command.map_or("NULL", |row| row.full_name),
         text(&session.user),
+        redirection(session),
         if session.caller.protocol == Protocol::Resp3 { 3 } else { 2 },
         text(&session.library_name),
         text(&session.library_version),

@@ -58,6 +58,8 @@ pub(super) struct Connection {
     pub block: Option<Box<Block>>,
     /// Shard of the last plain command.
     pub last_target: ShardId,
+    /// Whether what is under way may be for other shards as well.
+    pub is_mixed: bool,
     /// Whether it is in the list of connections with something to send.
     pub is_dirty: bool,
     /// Whether it is in the list of connections with input to parse again.
@@ -82,6 +84,10 @@ pub(super) struct Connection {
     pub is_blocking: bool,
     /// Whether the stream of effects goes to it.
     pub takes_effects: bool,
+    /// Whether it is counted among the clients with subscriptions.
+    pub is_subscriber: bool,
+    /// Whether it is counted among the clients that cache keys.
+    pub is_caching: bool,
     slots: VecDeque<Slot>,
     first_sequence: u64,
     waiting: usize,
@@ -119,6 +125,9 @@ impl Connection {
             is_ready_early: false,
             is_blocking: false,
             takes_effects: false,
+            is_subscriber: false,
+            is_caching: false,
+            is_mixed: false,
             slots: VecDeque::new(),
             first_sequence: 0,
             waiting: 0,
@@ -150,6 +159,20 @@ impl Connection {
         self.spanning == 0 && !self.is_blocking && (!strict || shard == self.last_target || self.is_settled())
     }
 
+    /// Whether a command for `shard` that others can see may follow what is under way: nothing, or commands for that
+    /// shard.
+    pub fn may_tell(&self, shard: ShardId) -> bool {
+        self.is_settled() || self.spanning == 0 && !self.is_mixed && shard == self.last_target
+    }
+
+    /// Takes note of a plain command for `shard`.
+    #[inline]
+    pub fn follow(&mut self, shard: ShardId) {
+        self.is_mixed = !self.is_settled() && (self.is_mixed || shard != self.last_target);
+        self.last_target = shard;
+        self.unexecuted += 1;
+    }
+
     /// Whether nothing but commands over several shards is under way, none of which changes the session.
     pub fn only_spanning_waits(&self) -> bool {
         self.block.is_none()
@@ -166,6 +189,16 @@ impl Connection {
         }
         self.open.get_or_insert(self.staged.len());
         &mut self.staged
+    }
+
+    /// Where something goes that answers no request: behind the replies that have come, so that what it says of a key is
+    /// not followed by an older value, but before those that are awaited, unless that is an EXEC that may have changed the
+    /// subscriptions.
+    pub fn push_buffer(&mut self) -> &mut Vec<u8> {
+        let is_behind = self.block.is_some()
+            || self.open.is_some()
+            || self.slots.iter().any(|slot| matches!(slot, Slot::Ready(..)));
+        if is_behind { self.reply_buffer() } else { &mut self.out }
     }
 
     /// The ticket that [`Connection::wait`] would give next.
@@ -253,6 +286,7 @@ impl Connection {
             + self.staged.capacity()
             + self.sending_bytes
             + self.session.queue.as_ref().map_or(0, |queue| queue.memory_usage())
+            + self.session.subscriptions.as_ref().map_or(0, |subscriptions| subscriptions.memory_usage())
     }
 
     /// Gives back memory of buffers that are empty and larger than an idle connection should hold.
@@ -292,6 +326,34 @@ mod tests {
         assert_eq!(connection.spanning, 0);
         connection.answer(first.sequence, b"twice");
         assert_eq!(connection.out, b"abcdef");
+    }
+
+    #[test]
+    fn pushes_follow_what_has_come_and_nothing_else() {
+        let mut connection = connection();
+        let (first, second) = (connection.wait(false), connection.wait(false));
+        connection.push_buffer().extend_from_slice(b"x");
+        assert_eq!(connection.out, b"x");
+        connection.answer(second.sequence, b"b");
+        connection.push_buffer().extend_from_slice(b"y");
+        connection.push_buffer().extend_from_slice(b"z");
+        assert_eq!(connection.out, b"x");
+        connection.answer(first.sequence, b"a");
+        assert_eq!(connection.out, b"xabyz");
+    }
+
+    #[test]
+    fn what_others_can_see_waits_for_other_shards() {
+        let mut connection = connection();
+        assert!(connection.may_tell(1));
+        connection.follow(1);
+        assert!(connection.may_tell(1) && !connection.may_tell(0));
+        connection.follow(0);
+        connection.follow(1);
+        assert!(!connection.may_tell(1) && !connection.may_tell(0));
+        connection.unexecuted = 0;
+        connection.follow(0);
+        assert!(connection.may_tell(0));
     }
 
     #[test]

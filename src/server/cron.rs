@@ -72,14 +72,17 @@ impl Cron {
         }
         core.publish(own);
         self.survey.go_on(core, config.hz as usize);
+        own.bound_tracked(env);
         if core.id == 0 {
             server.sample(Monotonic::now());
             core.stop_effects_of_nobody(own);
         }
         let evicting = Monotonic::now();
         own.make_room(env);
+        own.announce();
         timed("eviction-cycle", evicting);
         core.close_idle();
+        core.cut_off_slow();
         core.end_pause();
         self.is_behind = behind;
         let wait =
@@ -94,11 +97,12 @@ fn period(config: &Config) -> Duration {
 
 /// One slice of the expire cycle; whether there may be more to do.
 fn expire_slice(env: Env<'_>, own: &mut Shard) -> bool {
-    own.maintain(|keyspace, locks, effects, _| {
+    own.maintain(|keyspace, locks, effects, notices| {
         let mut budget = EXPIRE_SLICE;
         let is_locked = |hash| locks.is_claimed(hash);
         keyspace.expire_cycle(env.now, &mut budget, is_locked, |database, entry| {
             effects.push(database, &[b"DEL".as_slice(), entry.key()]);
+            notices.expired(env.config.notify_keyspace_events, database, entry.key());
         });
         budget == 0
     })
@@ -138,12 +142,21 @@ impl Core {
             .flatten()
             .filter(|connection| now - connection.session.active_at > limit && connection.is_settled())
             .filter(|connection| !connection.session.monitor && !connection.takes_effects)
+            .filter(|connection| !connection.is_subscriber)
             .map(|connection| connection.socket)
             .collect();
         for id in idle {
             crate::verbose!("Closing idle client");
             self.break_connection(id);
         }
+    }
+
+    /// Looks again at connections whose output is above a soft limit: they may be so for too long, though nothing is added.
+    fn cut_off_slow(&mut self) {
+        let connections = self.connections.iter().flatten();
+        let slow = connections.filter(|connection| connection.soft_limit_since.is_some());
+        let slow: Vec<SocketId> = slow.map(|connection| connection.socket).collect();
+        slow.into_iter().for_each(|id| self.mark_dirty(id));
     }
 
     /// Lets commands go on that CLIENT PAUSE held back, when it is over.

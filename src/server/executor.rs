@@ -13,10 +13,13 @@ use super::ask::{EFFECTS_BARRIER, Tell};
 use super::connection::{Connection, Phase};
 use super::cron::Cron;
 use super::listening::{Listeners, Relisten};
+use super::subscribers::Subscribers;
 use super::tick::Input;
 use crate::base::clock::{Monotonic, UnixMillis, unix_millis};
 use crate::base::slot::ShardId;
+use crate::command::notice::Actor;
 use crate::command::session::Session;
+use crate::command::tracking::Options;
 use crate::config::{ClientClass, Config};
 use crate::net::listener::{Address, configure_accepted};
 use crate::net::{Event, Ring, SocketId};
@@ -106,6 +109,10 @@ pub(super) struct Core {
     pub deadlines: BTreeSet<(UnixMillis, u64)>,
     /// New sockets to listen on.
     pub relisten: Vec<Relisten>,
+    /// Who is subscribed to what.
+    pub subscribers: Subscribers,
+    /// Clients that have their invalidations sent elsewhere from now on, and where that is.
+    pub redirecting: Vec<(Ticket, Options, Option<Actor>)>,
     /// Replies to DEBUG EFFECTS-SYNC that wait for their barrier.
     pub syncing: Vec<Ticket>,
     /// Whether somebody watches all commands or a pause may hold them back, as of this tick.
@@ -155,6 +162,8 @@ impl Executor {
             adopted: Vec::new(),
             deadlines: BTreeSet::new(),
             relisten: Vec::new(),
+            subscribers: Subscribers::default(),
+            redirecting: Vec::new(),
             syncing: Vec::new(),
             is_watchful: false,
             is_strict: false,
@@ -203,9 +212,10 @@ impl Executor {
 
     /// One turn of the loop; false when there is nothing left to do.
     fn turn(&mut self, own: &mut Shard) -> std::io::Result<bool> {
+        self.ring.poll(&mut self.events)?;
+        // Behind the poll: who saw the reply to a CONFIG SET sends its next command under that.
         self.core.refresh();
         self.core.end_overdue();
-        self.ring.poll(&mut self.events)?;
         let mut worked = !self.events.is_empty() || !self.core.ready.is_empty();
         let inputs = self.take_events();
         // Before any command runs: what its client may have seen elsewhere began with messages that wait here.
@@ -213,16 +223,19 @@ impl Executor {
         if !inputs.is_empty() || !self.core.ready.is_empty() {
             self.run_inputs(own, inputs);
         }
+        self.core.hear(own);
         let shards = Arc::clone(&self.core.shards);
         shards.deliver(own);
         self.core.flush_home(own);
         if self.cron.is_due() {
             self.cron.run(&mut self.core, own);
+            self.core.hear(own);
             shards.deliver(own);
         }
         self.core.file_slow(own);
         self.core.feed_listeners();
         self.relisten();
+        self.core.begin_redirecting(own);
         self.flush_connections();
         if self.core.stopping && self.deadline.is_none() {
             self.deadline = Some(Monotonic::now().plus(Duration::from_secs(2)));
@@ -529,11 +542,18 @@ impl Core {
 
     fn refresh(&mut self) {
         self.now = unix_millis();
+        self.refresh_config();
+    }
+
+    /// Takes the configuration as it is now; whether it has changed.
+    fn refresh_config(&mut self) -> bool {
         let version = self.server.config.version();
-        if version != self.config_version {
+        let has_changed = version != self.config_version;
+        if has_changed {
             self.config_version = version;
             self.config = self.server.config.load();
         }
+        has_changed
     }
 
     /// A core with clearly fewer connections than this one.
@@ -551,10 +571,13 @@ impl Core {
     fn empty_inbox(&mut self, own: &mut Shard) -> bool {
         let shards = Arc::clone(&self.shards);
         let server = Arc::clone(&self.server);
-        let config = Arc::clone(&self.config);
-        let env = self.env(&config, &server);
+        let mut config = Arc::clone(&self.config);
         let mut worked = false;
         while let Some(message) = shards.receive(self.id) {
+            if self.refresh_config() {
+                config = Arc::clone(&self.config);
+            }
+            let env = self.env(&config, &server);
             self.home.handle(own, env, message);
             worked = true;
         }
@@ -562,6 +585,8 @@ impl Core {
         while let Some(message) = self.home.messages.pop_front() {
             self.act_on(own, message);
         }
+        self.begin_redirecting(own);
+        self.hear(own);
         worked
     }
 
@@ -652,6 +677,8 @@ impl Core {
         let Some(connection) = self.connection(id) else { return false };
         let class = if connection.takes_effects || connection.session.monitor {
             ClientClass::Replica
+        } else if connection.is_subscriber {
+            ClientClass::Pubsub
         } else {
             ClientClass::Normal
         };
@@ -679,6 +706,7 @@ impl Core {
         connection.session.unwatch();
         let unwatched = std::mem::take(&mut connection.session.unwatched);
         self.send_unwatch(unwatched);
+        self.forget_listener(id, &mut connection);
         if connection.session.monitor {
             self.monitors.retain(|&monitor| monitor != id);
             self.server.monitors.fetch_sub(1, Ordering::Relaxed);

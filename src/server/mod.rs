@@ -2,7 +2,8 @@
 //!
 //! [`boot`] checks the machine and starts one [`executor`] per shard; that reaps the ring and drives a [`tick`], which
 //! parses, routes and runs commands; [`ask`] does what handlers ask of connections and other shards; [`clients`]
-//! answers questions about clients; [`cron`] is what happens by the clock.
+//! answers questions about clients; [`subscribers`] is who hears of messages and of changes of keys; [`cron`] is what
+//! happens by the clock.
 
 mod ask;
 mod block;
@@ -12,6 +13,7 @@ mod connection;
 mod cron;
 mod executor;
 mod listening;
+mod subscribers;
 mod survey;
 mod tick;
 mod waiting;

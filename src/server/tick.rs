@@ -17,7 +17,7 @@ use crate::command::gate::{Admission, Node, admit};
 use crate::command::home::{HomeContext, Then};
 use crate::command::session::{Caller, ReplyMode, Session};
 use crate::command::table::{Resolved, resolve};
-use crate::command::{Command, Flags, Group, HomeHandler, Run};
+use crate::command::{Command, Flags, Group, HomeHandler, Route, Run};
 use crate::config::PipelineOrder;
 use crate::net::{Buffer, Ring, SocketId};
 use crate::resp::Reply;
@@ -281,7 +281,7 @@ impl Core {
             return None;
         }
         match target(&self.server.slots, self.id, row, arguments) {
-            Target::Shard(shard) if connection.may_follow(shard, self.is_strict) => {
+            Target::Shard(shard) if may_follow(connection, row, shard, self.is_strict) => {
                 connection.session.last_command = Some(row);
                 Some((row, shard))
             }
@@ -335,7 +335,9 @@ impl Core {
         let target = row.map_or(Target::Home, |row| target(&self.server.slots, self.id, row, arguments));
         let must_settle = match target {
             _ if row.is_some_and(|row| row.flags.contains(Flags::BLOCKING)) => !connection.is_settled(),
-            Target::Shard(shard) => !connection.may_follow(shard, self.is_strict),
+            Target::Shard(shard) => {
+                row.is_some_and(|row| !may_follow(connection, row, shard, self.is_strict))
+            }
             Target::Spanning => !connection.only_spanning_waits(),
             Target::Home => !connection.is_settled(),
         };
@@ -397,6 +399,7 @@ impl Core {
     fn taken(&mut self, id: SocketId) -> Step {
         self.counters().commands_processed.add(1);
         if let Some(connection) = self.connection(id) {
+            connection.session.end_caching();
             after_command(connection);
         }
         self.mark_dirty(id);
@@ -453,16 +456,16 @@ impl Core {
         let mut out = std::mem::take(connection.reply_buffer());
         let start = out.len();
         let started = Monotonic::now();
-        let then = self.call_home(&mut connection.session, handler, arguments, &mut out);
+        let then = self.call_home(&mut connection.session, handler, arguments, false, &mut out);
         let failed = self.count_error(&out[start..]);
         // CLIENT REPLY decides about its own reply too.
-        if !connection.wants_reply() {
+        if !connection.wants_reply() && !matches!(then, Then::Pushed) {
             out.truncate(start);
         }
         *connection.reply_buffer() = out;
-        self.put_connection(id, connection);
+        self.put_connection(own, id, connection);
         match then {
-            Then::Done => {}
+            Then::Done | Then::Pushed => {}
             Then::Close => self.end_after_replies(id),
             Then::Exec => self.exec(own, id),
             Then::Ask(ask) => self.ask(own, ReplyTo::next(id), ask),
@@ -480,6 +483,7 @@ impl Core {
         session: &mut Session,
         handler: HomeHandler,
         arguments: &[&[u8]],
+        is_inside_exec: bool,
         out: &mut Vec<u8>,
     ) -> Then {
         let reply = Reply::new(out, session.caller.protocol);
@@ -490,6 +494,7 @@ impl Core {
             shard: self.id,
             now: self.now,
             rng: self.home.rng(),
+            is_inside_exec,
             reply,
         };
         handler(&mut context, arguments)
@@ -528,10 +533,15 @@ impl Core {
     }
 
     /// Puts a connection back whose session a handler had.
-    pub fn put_connection(&mut self, id: SocketId, mut connection: Box<Connection>) {
+    pub fn put_connection(&mut self, own: &mut Shard, id: SocketId, mut connection: Box<Connection>) {
         let unwatched = std::mem::take(&mut connection.session.unwatched);
+        let changes = std::mem::take(&mut connection.session.subscription_changes);
+        let listens = connection.is_caching != connection.session.tracking.is_some() || !changes.is_empty();
         self.connections[id.index()] = Some(connection);
         self.send_unwatch(unwatched);
+        if listens {
+            self.change_subscriptions(own, id, changes);
+        }
     }
 
     fn start_spanning(&mut self, own: &mut Shard, id: SocketId, row: &'static Command, arguments: &[&[u8]]) {
@@ -593,8 +603,9 @@ impl Core {
         arguments: &[&[u8]],
     ) {
         let Some(connection) = self.connection(id) else { return };
-        connection.unexecuted += 1;
+        connection.follow(target);
         let caller = connection.session.caller;
+        connection.session.end_caching();
         let count = arguments.len() as u32;
         let plain =
             Plain { connection: id, row, caller, target, first_argument: 0, arguments: count, hash: 0 };
@@ -728,6 +739,12 @@ impl Core {
     }
 }
 
+/// Whether a plain command may follow what is under way on its connection.
+#[inline]
+fn may_follow(connection: &Connection, row: &Command, shard: ShardId, is_strict: bool) -> bool {
+    connection.may_follow(shard, is_strict) && (row.route != Route::Channel || connection.may_tell(shard))
+}
+
 /// CLIENT REPLY SKIP covers one command.
 fn after_command(connection: &mut Connection) {
     connection.session.reply_mode = match connection.session.reply_mode {
@@ -757,12 +774,13 @@ fn add_plain(
     hash: u64,
     plain: &mut Vec<Plain>,
 ) {
-    connection.unexecuted += 1;
-    connection.last_target = target;
+    connection.follow(target);
+    let caller = connection.session.caller;
+    connection.session.end_caching();
     plain.push(Plain {
         connection: connection.socket,
         row,
-        caller: connection.session.caller,
+        caller,
         target,
         first_argument: first as u32,
         arguments: count as u32,

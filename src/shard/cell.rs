@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use crossbeam_queue::SegQueue;
 use crossbeam_utils::CachePadded;
 
-use super::message::Message;
+use super::message::{Message, ServerMessage};
 use super::owner::Shard;
 use crate::base::slot::ShardId;
 use crate::net::Doorbell;
@@ -156,14 +156,22 @@ impl Shards {
         self.cells[shard].parked.store(false, Ordering::Relaxed);
     }
 
-    /// Sends what a shard has to say: effects to shard zero first, then everything else. To be called by whoever holds
-    /// the token, before it gives it up and before replies leave.
+    /// Sends what a shard has to say: effects to shard zero first; published messages before the replies to those who
+    /// published them, so that what they publish next comes later everywhere; changes of cached keys behind the replies
+    /// with what the keys were before. To be called by whoever holds the token, before it gives it up and before replies
+    /// leave.
     pub fn deliver(&self, shard: &mut Shard) {
         if let Some(records) = shard.take_records() {
             self.send(0, Message::Effects { from: shard.id, records });
         }
+        for (home, posts) in shard.messages.drain() {
+            self.send(home, Message::Server(ServerMessage::Deliver(posts)));
+        }
         for (to, message) in shard.outbox.drain(..) {
             self.send(to, message);
+        }
+        for (home, posts) in shard.invalidations.drain() {
+            self.send(home, Message::Server(ServerMessage::Deliver(posts)));
         }
     }
 }

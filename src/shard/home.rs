@@ -18,7 +18,7 @@ use super::message::{
 use super::owner::{Shard, Slow};
 use super::plan::{Extent, Planner, Request, extent};
 use super::stream::Stream;
-use super::transaction::{Gathering, Next, Transaction};
+use super::transaction::{Gathering, Next, Traces, Transaction};
 use crate::base::limits::{BORROWED_BATCH_MAX, GROUP_KEYS_MAX};
 use crate::base::slot::ShardId;
 use crate::command::args::OwnedArgs;
@@ -371,6 +371,7 @@ impl Home {
             Message::Effects { from, records } => self.stream.push(from, records, &mut self.stream_bytes),
             Message::Unwatch(names) => own.unwatch(&names),
             Message::Unblock(seat, end) => own.unblock(env, seat, end),
+            Message::Subscribe { home, changes } => own.listen(env, home, &changes),
             Message::Server(message) => self.messages.push_back(message),
         }
     }
@@ -452,7 +453,8 @@ impl Home {
         transaction: &mut Transaction,
         gathering: Gathering,
     ) -> Next {
-        let Gathering { row, caller, arguments, entries, order } = gathering;
+        let Gathering { row, caller, ticket, arguments, entries, order } = gathering;
+        let actor = (self.id, ticket.connection);
         // The shards of the entries know whether effects are collected; a barrier may have switched that here already.
         let mut effects = Effects { on: true, ..Effects::default() };
         let mut reply = Vec::new();
@@ -473,6 +475,8 @@ impl Home {
             own.make_room_within(env, (transaction.id, order as u32));
         }
         if let Run::Keyspace(handler) = row.run {
+            own.notices.actor = Some(actor);
+            own.notices.collects_for_others = true;
             let mut context = Context {
                 keyspace: scratch,
                 shard: self.id,
@@ -483,6 +487,7 @@ impl Home {
                 rng: &mut self.rng,
                 reply: Reply::new(&mut reply, caller.protocol),
                 effects: &mut effects,
+                notices: &mut own.notices,
                 propagation: Propagation::Verbatim,
                 changed: false,
                 may_block: transaction.may_block() && row.flags.contains(Flags::BLOCKING),
@@ -491,6 +496,7 @@ impl Home {
             let started = crate::base::clock::Monotonic::now();
             let succeeded = context::run(&mut context, handler, &arguments.slices());
             wish = context.blocked.take();
+            own.notices.collects_for_others = false;
             let nanos = crate::base::clock::Monotonic::now().nanos_since(started);
             env.server.commands.of(self.id, row.index).count(nanos, succeeded);
         }
@@ -505,7 +511,15 @@ impl Home {
         }
         scratch.end_scratch(&mut own.keyspace);
         let dirty = scratch.counters.dirty - dirty_before;
-        transaction.gathered(order, reply, back, effects.commands, dirty, wish)
+        let reader = (caller.tracks && row.flags.contains(Flags::READONLY)).then_some(actor);
+        let traces = Traces {
+            effects: effects.commands,
+            dirty,
+            notices: std::mem::take(&mut own.notices.list),
+            reader,
+            wish,
+        };
+        transaction.gathered(order, reply, back, traces)
     }
 }
 

@@ -10,9 +10,12 @@ use crate::base::slot::ShardId;
 use crate::command::Command;
 use crate::command::args::OwnedArgs;
 use crate::command::effect::Effect;
+use crate::command::notice::{Actor, Notice};
+use crate::command::pubsub::Listening;
 use crate::command::session::Caller;
 use crate::store::entry::Entry;
 
+use super::announce::Post;
 use super::blocked::{End, Seat};
 use super::locks::Claims;
 use super::stream::{Place, Record};
@@ -152,17 +155,25 @@ pub enum Work {
         /// Their keys.
         names: Vec<Name>,
     },
-    /// Puts entries back, with the effects of what was done to them.
-    Put {
-        /// The entries.
-        entries: Vec<Moved>,
-        /// The effects.
-        effects: Vec<(Place, Effect)>,
-        /// How many changes of the dataset they were.
-        dirty: u64,
-        /// The home shard waits for changes of these keys, to try again for this reply.
-        waits: Option<(Ticket, Vec<Name>)>,
-    },
+    /// Puts entries back.
+    Put(Box<Put>),
+}
+
+/// Entries on their way back, and what else came of the command that had them.
+#[derive(Debug)]
+pub struct Put {
+    /// The entries.
+    pub entries: Vec<Moved>,
+    /// The effects of what was done to them.
+    pub effects: Vec<(Place, Effect)>,
+    /// How many changes of the dataset they were.
+    pub dirty: u64,
+    /// The home shard waits for changes of these keys, to try again for this reply.
+    pub waits: Option<(Ticket, Vec<Name>)>,
+    /// What others can notice of it when the transaction ends.
+    pub notices: Vec<Notice>,
+    /// The connection that has read the entries, if it caches them.
+    pub reader: Option<Actor>,
 }
 
 impl Work {
@@ -265,6 +276,14 @@ pub enum Message {
     Unwatch(Vec<Name>),
     /// Home to owner: a blocked command waits no more. Answered as the end says, unless it was served meanwhile.
     Unblock(Seat, End),
+    /// Home to owner: what its connections listen to now. Not answered: who publishes after a subscriber was answered
+    /// comes behind this.
+    Subscribe {
+        /// The home shard.
+        home: ShardId,
+        /// What changed.
+        changes: Vec<Listening>,
+    },
     /// Something for the server floor of the receiving shard.
     Server(ServerMessage),
 }
@@ -298,6 +317,24 @@ pub enum ServerMessage {
         count: u64,
         /// Lines (CLIENT LIST) or nothing.
         text: Vec<u8>,
+    },
+    /// Any shard to a home shard: what happened that its connections listen for, in the order in which it happened there.
+    /// Not answered.
+    Deliver(Vec<Post>),
+    /// Home shard of a client that caches keys to that of the client that is told instead. Answered with
+    /// [`ServerMessage::Misdirected`] if that is gone.
+    Redirected {
+        /// The client that caches.
+        from: Actor,
+        /// Connection of the other.
+        connection: u64,
+        /// Keys that changed; all when `None`.
+        keys: Option<Vec<Box<[u8]>>>,
+    },
+    /// The client that a connection's invalidations go to is gone. Not answered.
+    Misdirected {
+        /// The connection.
+        connection: u64,
     },
     /// A line for those who MONITOR on the receiving shard. Not answered.
     Monitor(Vec<u8>),
@@ -385,6 +422,11 @@ pub enum Question {
     Purge,
     /// Listen on these as well, each shard on its own, and no longer where the server does not.
     Listen(NewListeners),
+    /// The connection of a client; the answer counts its number plus one, from the shard that has it.
+    FindClient {
+        /// The client.
+        id: u64,
+    },
     /// Nothing: an answer means that everything sent before was seen.
     Fence,
 }

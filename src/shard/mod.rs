@@ -4,6 +4,7 @@
 //! under seeds. Who calls whom: the server's loop and the simulation call [`home::Home`] (a client's side) and
 //! [`owner::Shard`] (a key's side); both meet through [`cell::Shards`] (tokens and inboxes) only.
 
+pub mod announce;
 pub mod blocked;
 pub mod cell;
 pub mod home;

@@ -3,13 +3,15 @@
 use ahash::{AHashMap, RandomState};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use smallvec::SmallVec;
 
 use super::Env;
+use super::announce::Posts;
 use super::blocked::{Blocked, End, Seat, Turn, UNBLOCKED, Waiter};
 use super::locks::{Claims, Locks, RequestId};
 use super::message::{
-    Answers, Batch, Message, Moved, Name, Outcome, Part, PartCommand, PartCommands, ServerMessage, Ticket,
-    TransactionId, Work,
+    Answers, Batch, Message, Moved, Name, Outcome, Part, PartCommand, PartCommands, Put, ServerMessage,
+    Ticket, TransactionId, Work,
 };
 use super::route::claims_of;
 use super::stream::{Place, Record};
@@ -19,6 +21,7 @@ use crate::base::slot::ShardId;
 use crate::command::args::{OwnedArgs, OwnedCommand};
 use crate::command::context::{self, Context, Wish};
 use crate::command::effect::{Effect, Effects, Propagation};
+use crate::command::notice::{Notice, Notices};
 use crate::command::session::Caller;
 use crate::command::{Command, Flags, Run};
 use crate::config::MaxmemoryPolicy;
@@ -48,6 +51,9 @@ struct Held {
     recorded: bool,
     now: UnixMillis,
     effects: Vec<(Place, Effect)>,
+    /// What others can notice: messages once its last round has run, changes of cached keys when it ends, since its reply,
+    /// with what they were before, must come first.
+    notices: Vec<Notice>,
 }
 
 /// A command that ran longer than the slow log's threshold.
@@ -74,6 +80,12 @@ pub struct Shard {
     pub outbox: Vec<(ShardId, Message)>,
     /// Commands that were slow since somebody looked.
     pub slow: Vec<Slow>,
+    /// Who listens here, and what they have yet to be told.
+    pub notices: Notices,
+    /// Messages for them; [`super::cell::Shards::deliver`] sends these too.
+    pub messages: Posts,
+    /// Changes of keys that they cache.
+    pub invalidations: Posts,
     locks: Locks,
     waiting: AHashMap<RequestId, Waiting>,
     held: AHashMap<TransactionId, Held>,
@@ -100,6 +112,9 @@ impl Shard {
             keyspace: Keyspace::new(databases, hashers),
             outbox: Vec::new(),
             slow: Vec::new(),
+            notices: Notices::default(),
+            messages: Posts::default(),
+            invalidations: Posts::default(),
             locks: Locks::default(),
             waiting: AHashMap::new(),
             held: AHashMap::new(),
@@ -127,7 +142,10 @@ impl Shard {
 
     /// Whether nothing is under way here: no lock, no waiting command, no message to be delivered.
     pub fn is_idle(&self) -> bool {
-        let is_silent = self.outbox.is_empty() && self.records.is_empty();
+        let is_silent = self.outbox.is_empty()
+            && self.records.is_empty()
+            && self.messages.is_empty()
+            && self.invalidations.is_empty();
         self.is_unlocked()
             && self.waiting.is_empty()
             && self.held.is_empty()
@@ -182,6 +200,7 @@ impl Shard {
         let replied = self.serve(env, home, ticket, caller, row, arguments, out);
         self.record_local();
         self.serve_blocked(env, None);
+        self.announce();
         replied
     }
 
@@ -277,6 +296,7 @@ impl Shard {
             }
             self.records.push(Record::Release(id));
         }
+        self.announce_all(held.notices);
     }
 
     /// Ends watches.
@@ -299,10 +319,13 @@ impl Shard {
     /// Lets `work` change the keyspace outside of any command; its effects are recorded.
     pub fn maintain<R>(
         &mut self,
-        work: impl FnOnce(&mut Keyspace, &Locks, &mut Effects, &mut SmallRng) -> R,
+        work: impl FnOnce(&mut Keyspace, &Locks, &mut Effects, &mut Notices) -> R,
     ) -> R {
-        let result = work(&mut self.keyspace, &self.locks, &mut self.effects, &mut self.rng);
+        let mut effects = std::mem::take(&mut self.effects);
+        let result = work(&mut self.keyspace, &self.locks, &mut effects, &mut self.notices);
+        self.effects = effects;
         self.record_each();
+        self.announce();
         result
     }
 
@@ -321,7 +344,16 @@ impl Shard {
         now: UnixMillis,
         is_locked: bool,
     ) {
-        let held = Held { home, parts, may_write, is_locked, recorded: false, now, effects: Vec::new() };
+        let held = Held {
+            home,
+            parts,
+            may_write,
+            is_locked,
+            recorded: false,
+            now,
+            effects: Vec::new(),
+            notices: Vec::new(),
+        };
         self.held.insert(id, held);
     }
 
@@ -360,7 +392,9 @@ impl Shard {
     ) -> Outcome {
         self.begin(id, home, 1, false, now, false);
         let outcome = self.work(env, id, work, true);
-        self.held.remove(&id);
+        if let Some(held) = self.held.remove(&id) {
+            self.announce_all(held.notices);
+        }
         self.serve_blocked(env, Some(id));
         outcome
     }
@@ -391,6 +425,7 @@ impl Shard {
                     }
                     self.record_local();
                     self.serve_blocked(env, Some(next));
+                    self.announce();
                     self.locks.release(next, &mut granted);
                 }
             }
@@ -409,8 +444,13 @@ impl Shard {
                 let take = |name| self.take(env, order, name, &mut held);
                 Outcome::Taken(names.into_iter().map(take).collect())
             }
-            Work::Put { entries, effects, dirty, waits } => {
+            Work::Put(put) => {
+                let Put { entries, effects, dirty, waits, notices, reader } = *put;
                 self.keyspace.counters.dirty += dirty;
+                held.notices.extend(notices);
+                if let Some(reader) = reader {
+                    self.remember_read(env, reader, entries.iter().map(|moved| &*moved.name.1));
+                }
                 for moved in entries {
                     self.put_back(env, moved);
                 }
@@ -424,6 +464,12 @@ impl Shard {
             }
         };
         self.evicts_apart = true;
+        held.notices.append(&mut self.notices.list);
+        if last {
+            // Before the client has its reply, after which it may publish elsewhere. Nobody sees the keys before the locks
+            // are gone, whatever the messages make them look at.
+            self.announce_all(held.notices.extract_if(.., |notice| notice.is_message()));
+        }
         self.publish_lazy(env);
         if !held.may_write {
             self.record_alone(&mut held);
@@ -482,7 +528,11 @@ impl Shard {
 
     /// Removes a key whose time has come before the command `order` sees it.
     fn expire_if_due(&mut self, env: Env<'_>, order: u32, database: u32, key: &[u8], held: &mut Held) {
-        if self.keyspace.expire_if_due(database as usize, key, env.now).is_some() && self.effects.on {
+        if self.keyspace.expire_if_due(database as usize, key, env.now).is_none() {
+            return;
+        }
+        self.notices.expired(env.config.notify_keyspace_events, database as usize, key);
+        if self.effects.on {
             let effect = Effect::new(database as usize, &[b"DEL".as_slice(), key]);
             held.effects.push(((order, false), effect));
         }
@@ -609,6 +659,7 @@ impl Shard {
     fn serve_blocked(&mut self, env: Env<'_>, besides: Option<RequestId>) {
         if self.keyspace.has_ready() || !self.resumed.is_empty() {
             self.serve_ready(env, besides);
+            self.announce();
         }
     }
 
@@ -707,6 +758,7 @@ impl Shard {
             self.prefetch_keys(row, caller, arguments);
         }
         let counters = env.server.commands.of(self.id, row.index);
+        self.notices.actor = Some((home, ticket.connection));
         let mut context = Context {
             keyspace: &mut self.keyspace,
             shard: self.id,
@@ -717,6 +769,7 @@ impl Shard {
             rng: &mut self.rng,
             reply,
             effects: &mut self.effects,
+            notices: &mut self.notices,
             propagation: Propagation::Verbatim,
             changed: false,
             may_block,
@@ -724,6 +777,13 @@ impl Shard {
         };
         let succeeded = context::run(&mut context, handler, arguments);
         let wish = context.blocked.take();
+        if caller.tracks && row.flags.contains(Flags::READONLY) {
+            for spec in row.keys {
+                let mut keys: SmallVec<[&[u8]; 4]> = SmallVec::new();
+                spec.positions(arguments, |at| keys.push(arguments[at]));
+                self.remember_read(env, (home, ticket.connection), keys.into_iter());
+            }
+        }
         let ended = Monotonic::now();
         let nanos = ended.nanos_since(self.clock);
         self.clock = ended;
@@ -816,6 +876,7 @@ impl Shard {
             match self.keyspace.evict_one(&rules, &mut self.rng, env.now, is_claimed) {
                 Some((database, entry)) => {
                     self.effects.push(database, &[b"DEL".as_slice(), entry.key()]);
+                    self.notices.evicted(env.config.notify_keyspace_events, database, entry.key());
                     freed += entry.memory_usage() as u64;
                     self.keyspace.discard_entry(entry);
                     if self.evicts_apart {

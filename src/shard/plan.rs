@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::locks::{Claims, Mode};
 use super::message::{Name, PartCommand, PartCommands, Ticket, TransactionId};
-use super::route::{Target, mode_of, target, whole_mode};
+use super::route::{Target, channel_shard, mode_of, target, whole_mode};
 use super::transaction::{Checks, Member, Piece, Planned, Round, Transaction};
 use crate::base::clock::UnixMillis;
 use crate::base::slot::{ShardId, SlotMap};
@@ -250,6 +250,10 @@ impl Planner {
                 self.claim_whole(shard, Mode::Shared);
                 self.add_whole(row, caller, Merge::AllOk, arguments, &[shard]);
             }
+            Route::Channel => {
+                let shard = channel_shard(slots, arguments);
+                self.add_whole(row, caller, Merge::AllOk, arguments, &[shard]);
+            }
             Route::Home => self.add_whole(row, caller, Merge::AllOk, arguments, &[self.home]),
             Route::Split(_) | Route::Gather => {
                 let mut keys = std::mem::take(&mut self.keys);
@@ -340,7 +344,14 @@ impl Planner {
                 self.rounds.extend([Round::Take(order), Round::Put(order)]);
                 let takes = takes(row, caller, arguments, keys);
                 let arguments = OwnedArgs::copy(arguments);
-                self.commands.push(Planned::Gathered { row, caller, arguments, takes, reply: Vec::new() });
+                self.commands.push(Planned::Gathered {
+                    row,
+                    caller,
+                    ticket: self.ticket,
+                    arguments,
+                    takes,
+                    reply: Vec::new(),
+                });
             }
         }
     }

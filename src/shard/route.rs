@@ -29,9 +29,15 @@ pub fn target(slots: &SlotMap, home: ShardId, row: &Command, arguments: &[&[u8]]
         Route::EveryShard(_) if slots.shards() > 1 => Target::Spanning,
         Route::EveryShard(_) => Target::Shard(0),
         Route::Cursor => Target::Shard(routing::cursor_shard(arguments, slots.shards())),
+        Route::Channel => Target::Shard(channel_shard(slots, arguments)),
         Route::Split(_) | Route::Gather if slots.shards() == 1 => Target::Shard(0),
         Route::Split(_) | Route::Gather => keyed_target(slots, home, row, arguments),
     }
+}
+
+/// The shard of the channel in argument 1.
+pub fn channel_shard(slots: &SlotMap, arguments: &[&[u8]]) -> ShardId {
+    arguments.get(1).map_or(0, |channel| slots.owner_of_key(channel))
 }
 
 fn keyed_target(slots: &SlotMap, home: ShardId, row: &Command, arguments: &[&[u8]]) -> Target {
@@ -63,6 +69,9 @@ pub fn claims_of(keyspace: &Keyspace, row: &Command, arguments: &[&[u8]]) -> Cla
         return Claims::Whole(whole_mode(row));
     }
     let mut keys = Vec::new();
+    if row.route == Route::Channel {
+        return Claims::keys(keys);
+    }
     for spec in row.keys {
         spec.positions(arguments, |at| keys.push((keyspace.hash(arguments[at]), mode_of(row, spec))));
     }

@@ -8,12 +8,14 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::locks::Claims;
-use super::message::{Moved, Name, Outcome, Part, PartCommands, Ticket, TransactionId, Work};
+use super::message::{Moved, Name, Outcome, Part, PartCommands, Put, Ticket, TransactionId, Work};
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
 use crate::command::args::OwnedArgs;
 use crate::command::context::Wish;
+use crate::command::effect::Effect;
 use crate::command::merge;
+use crate::command::notice::{Actor, Notice};
 use crate::command::session::{Caller, Watch};
 use crate::command::{Command, Flags, Merge};
 use crate::resp::Reply;
@@ -53,6 +55,7 @@ pub(super) enum Planned {
     Gathered {
         row: &'static Command,
         caller: Caller,
+        ticket: Ticket,
         arguments: OwnedArgs,
         takes: Vec<(ShardId, Vec<Name>)>,
         reply: Vec<u8>,
@@ -90,6 +93,21 @@ pub(super) enum Round {
     Put(usize),
 }
 
+/// What a gathered command left behind.
+#[derive(Debug)]
+pub struct Traces {
+    /// Its effects.
+    pub effects: Vec<Effect>,
+    /// How many changes of the dataset they were.
+    pub dirty: u64,
+    /// What others can notice of it.
+    pub notices: Vec<Notice>,
+    /// The connection that has read the entries, if it caches them.
+    pub reader: Option<Actor>,
+    /// What it waits for, if it blocked.
+    pub wish: Option<Wish>,
+}
+
 /// What the home shard does next.
 #[derive(Debug)]
 pub enum Next {
@@ -108,6 +126,8 @@ pub struct Gathering {
     pub row: &'static Command,
     /// Who asks.
     pub caller: Caller,
+    /// For whom.
+    pub ticket: Ticket,
     /// Its arguments.
     pub arguments: OwnedArgs,
     /// The entries of its keys, with their owners.
@@ -244,12 +264,14 @@ impl Transaction {
         match self.rounds.front() {
             None => Next::Finished,
             Some(&Round::Put(order)) => {
-                let Some(Planned::Gathered { row, caller, arguments, .. }) = self.commands.get(order) else {
+                let Some(Planned::Gathered { row, caller, ticket, arguments, .. }) = self.commands.get(order)
+                else {
                     return Next::Finished;
                 };
                 Next::Gather(Gathering {
                     row,
                     caller: *caller,
+                    ticket: *ticket,
                     arguments: arguments.clone(),
                     entries: std::mem::take(&mut self.taken),
                     order,
@@ -291,10 +313,9 @@ impl Transaction {
         order: usize,
         reply_bytes: Vec<u8>,
         entries: Vec<(ShardId, Moved)>,
-        effects: Vec<crate::command::effect::Effect>,
-        dirty: u64,
-        wish: Option<Wish>,
+        traces: Traces,
     ) -> Next {
+        let Traces { effects, mut dirty, mut notices, reader, wish } = traces;
         self.rounds.pop_front();
         if let Some(Planned::Gathered { reply, .. }) = self.commands.get_mut(order) {
             *reply = reply_bytes;
@@ -309,7 +330,11 @@ impl Transaction {
         self.wish = wish;
         let ticket = self.members.first().map(|member| member.ticket).unwrap_or_default();
         let mut effects: Vec<_> = effects.into_iter().map(|effect| ((order as u32, true), effect)).collect();
-        let mut dirty = dirty;
+        // What is noticed of a key is passed on by its shard; a message of none by whichever.
+        let mut notices_of = |entries: &[Moved]| -> Vec<Notice> {
+            let is_here = |key: &[u8]| entries.iter().any(|moved| *moved.name.1 == *key);
+            notices.extract_if(.., |notice| notice.key().is_none_or(is_here)).collect()
+        };
         let works = by_shard
             .into_iter()
             .map(|(shard, entries)| {
@@ -320,7 +345,8 @@ impl Transaction {
                         entries.iter().map(|moved| &moved.name).filter(|name| wish.keys.contains(&name.1));
                     (ticket, names.cloned().collect())
                 });
-                (shard, Work::Put { entries, effects, dirty: std::mem::take(&mut dirty), waits })
+                let (dirty, notices) = (std::mem::take(&mut dirty), notices_of(&entries));
+                (shard, Work::Put(Box::new(Put { entries, effects, dirty, waits, notices, reader })))
             })
             .collect();
         let last = self.rounds.is_empty();

@@ -119,6 +119,22 @@ counters! {
     lazily_freeing,
     /// Bytes that wait to be freed in slices.
     lazy_bytes,
+    /// Channels of this shard that somebody is subscribed to.
+    pubsub_channels,
+    /// Patterns that somebody is subscribed to; shard zero counts them.
+    pubsub_patterns,
+    /// The same for channels of SPUBLISH.
+    pubsub_shard_channels,
+    /// Clients with subscriptions.
+    pubsub_clients,
+    /// Clients that are told of changes of keys that they cache.
+    tracking_clients,
+    /// Keys of this shard that clients cache.
+    tracking_keys,
+    /// How often such keys are cached, all together.
+    tracking_items,
+    /// Prefixes of keys that clients follow; shard zero counts them.
+    tracking_prefixes,
     /// Keys of this shard.
     keys,
     /// Keys with a time to live.

@@ -222,6 +222,12 @@ pub const COMMANDS: &[(u32, &str)] = &[
     // connection and server
     (1, "PING ( $value | )"),
     (1, "ECHO $value"),
+    // messages, without subscribers: their messages would stand between replies
+    (1, "( PUBLISH | SPUBLISH ) $key $value"),
+    (1, "PUBSUB ( NUMPAT | CHANNELS | CHANNELS $key | SHARDCHANNELS | CHANNELS a b | NUMPAT a )"),
+    (1, "PUBSUB ( NUMSUB | SHARDNUMSUB ) ( $key | $key $key | )"),
+    (1, "( UNSUBSCRIBE | PUNSUBSCRIBE | SUNSUBSCRIBE ) ( $key | )"),
+    (1, "CLIENT ( GETREDIR | TRACKINGINFO | CACHING YES | TRACKING OFF | TRACKING ON PREFIX a )"),
     (2, "SELECT $database"),
     (1, "SWAPDB $database $database"),
     (2, "DBSIZE"),

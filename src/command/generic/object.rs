@@ -83,7 +83,7 @@ fn help(ctx: &mut HomeContext<'_>, _arguments: &[&[u8]]) -> Then {
 
 /// OBJECT ENCODING
 fn encoding(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
-    match ctx.inspect(arguments[2]).map(|entry| entry.encoding_name()) {
+    match ctx.inspect_quietly(arguments[2]).map(|entry| entry.encoding_name()) {
         Some(name) => ctx.reply.bulk(name.as_bytes()),
         None => ctx.reply.null(),
     }
@@ -91,7 +91,7 @@ fn encoding(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
 
 /// OBJECT FREQ
 fn freq(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
-    match ctx.inspect(arguments[2]).map(|entry| entry.access()) {
+    match ctx.inspect_quietly(arguments[2]).map(|entry| entry.access()) {
         None => ctx.reply.null(),
         Some(_) if !ctx.config.maxmemory_policy.is_lfu() => ctx.reply.error(FREQUENCY_UNKNOWN),
         Some(access) => ctx.reply.int(i64::from(lfu_decayed(access, ctx.now, ctx.config.lfu_decay_time))),
@@ -100,7 +100,7 @@ fn freq(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
 
 /// OBJECT IDLETIME
 fn idletime(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
-    match ctx.inspect(arguments[2]).map(|entry| entry.access()) {
+    match ctx.inspect_quietly(arguments[2]).map(|entry| entry.access()) {
         None => ctx.reply.null(),
         Some(_) if ctx.config.maxmemory_policy.is_lfu() => ctx.reply.error(IDLE_TIME_UNKNOWN),
         Some(access) => ctx.reply.int((lru_idle_ms(access, ctx.now) / 1000) as i64),
@@ -110,7 +110,7 @@ fn idletime(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
 /// OBJECT REFCOUNT
 fn refcount(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
     let config = ctx.config;
-    match ctx.inspect(arguments[2]).map(|entry| references(&entry, config)) {
+    match ctx.inspect_quietly(arguments[2]).map(|entry| references(&entry, config)) {
         Some(count) => ctx.reply.int(count),
         None => ctx.reply.null(),
     }

@@ -94,6 +94,7 @@ fn copy_options(ctx: &Context<'_>, arguments: &[&[u8]]) -> Result<(usize, bool),
 fn put(ctx: &mut Context<'_>, database: usize, entry: Entry) {
     let now: UnixMillis = ctx.now;
     entry.set_access(first_access(now, ctx.config));
+    ctx.notify(database, entry.key(), KeyspaceEvents::NEW, "new");
     if let Some(old) = ctx.keyspace.insert(database, entry, now) {
         ctx.keyspace.discard_entry(old);
     }

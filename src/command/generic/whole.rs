@@ -5,6 +5,7 @@
 use super::database_index;
 use crate::command::args::is_word;
 use crate::command::context::Context;
+use crate::command::notice::Notice;
 use crate::resp::error::{DB_INDEX_OUT_OF_RANGE, SYNTAX};
 
 /// DBSIZE
@@ -40,6 +41,10 @@ fn flush(ctx: &mut Context<'_>, arguments: &[&[u8]], databases: std::ops::Range<
             let old = ctx.keyspace.replace_database(database);
             ctx.keyspace.discard(old);
         }
+    }
+    ctx.notices.tracked.clear();
+    if ctx.shard == 0 {
+        ctx.notices.list.push(Notice::Flushed { shards: ctx.shards });
     }
     replicate_once(ctx);
     ctx.reply.ok();

@@ -9,8 +9,20 @@ use super::{Argument, block, double, integer, key, one_of, pattern, string, toke
 /// Commands by full name, and their arguments.
 pub(super) type Family = &'static [(&'static str, &'static [Argument])];
 
-pub(super) const FAMILIES: &[Family] =
-    &[BITMAP, CLUSTER, CONNECTION, GENERIC, LIST, SERVER, SET, SORTED_SET, STREAM, STRING, TRANSACTIONS];
+pub(super) const FAMILIES: &[Family] = &[
+    BITMAP,
+    CLUSTER,
+    CONNECTION,
+    GENERIC,
+    LIST,
+    PUBSUB,
+    SERVER,
+    SET,
+    SORTED_SET,
+    STREAM,
+    STRING,
+    TRANSACTIONS,
+];
 
 const BITMAP: Family = &[
     (
@@ -134,6 +146,7 @@ const CLUSTER: Family = &[
 
 const CONNECTION: Family = &[
     ("auth", &[string("username").optional().since("6.0.0"), string("password")]),
+    ("client|caching", &[one_of("mode", &[token("yes", "YES"), token("no", "NO")])]),
     (
         "client|kill",
         &[one_of(
@@ -203,6 +216,18 @@ const CONNECTION: Family = &[
         &[one_of("attr", &[string("libname").after("lib-name"), string("libver").after("lib-ver")])],
     ),
     ("client|setname", &[string("connection-name")]),
+    (
+        "client|tracking",
+        &[
+            one_of("status", &[token("on", "ON"), token("off", "OFF")]),
+            integer("client-id").after("REDIRECT").optional(),
+            string("prefix").after("PREFIX").optional().multiple().multiple_token(),
+            token("bcast", "BCAST").optional(),
+            token("optin", "OPTIN").optional(),
+            token("optout", "OPTOUT").optional(),
+            token("noloop", "NOLOOP").optional(),
+        ],
+    ),
     (
         "client|unblock",
         &[
@@ -329,6 +354,21 @@ const GENERIC: Family = &[
     ("ttl", &[key("key", 0)]),
     ("type", &[key("key", 0)]),
     ("unlink", &[key("key", 0).multiple()]),
+];
+
+const PUBSUB: Family = &[
+    ("publish", &[string("channel"), string("message")]),
+    ("subscribe", &[string("channel").multiple()]),
+    ("unsubscribe", &[string("channel").optional().multiple()]),
+    ("psubscribe", &[pattern("pattern").multiple()]),
+    ("punsubscribe", &[pattern("pattern").optional().multiple()]),
+    ("spublish", &[string("shardchannel"), string("message")]),
+    ("ssubscribe", &[string("shardchannel").multiple()]),
+    ("sunsubscribe", &[string("shardchannel").optional().multiple()]),
+    ("pubsub|channels", &[pattern("pattern").optional()]),
+    ("pubsub|numsub", &[string("channel").optional().multiple()]),
+    ("pubsub|shardchannels", &[pattern("pattern").optional()]),
+    ("pubsub|shardnumsub", &[string("shardchannel").optional().multiple()]),
 ];
 
 const SERVER: Family = &[
