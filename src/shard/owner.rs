@@ -23,12 +23,13 @@ use crate::command::context::{self, Context, Wish};
 use crate::command::effect::{Effect, Effects, Propagation};
 use crate::command::notice::{Notice, Notices};
 use crate::command::session::Caller;
-use crate::command::{Command, Flags, Run};
+use crate::command::{Command, Flags, Group, Run};
 use crate::config::MaxmemoryPolicy;
 use crate::resp::Reply;
 use crate::resp::error::OUT_OF_MEMORY;
 use crate::store::evict::Rules;
 use crate::store::keyspace::Keyspace;
+use crate::store::value::Kind;
 
 /// Requests that are not transactions have this bit, so that the two kinds of ids never meet.
 const OWN_REQUEST: u64 = 1 << 63;
@@ -683,7 +684,7 @@ impl Shard {
                             self.outbox.push((seat.0, Message::Server(ServerMessage::KeyReady(seat.1))));
                             break;
                         }
-                        Some(Turn::Run(waiter)) if self.run_again(env, besides, &waiter) => {}
+                        Some(Turn::Run(waiter)) if self.run_again(env, besides, &name, &waiter) => {}
                         Some(Turn::Run(_)) => {
                             later.push(name.clone());
                             break;
@@ -699,7 +700,7 @@ impl Shard {
     }
 
     /// Runs a waiting command again; it goes on waiting if it finds nothing. `false` when other locks are in its way.
-    fn run_again(&mut self, env: Env<'_>, besides: Option<RequestId>, waiter: &Waiter) -> bool {
+    fn run_again(&mut self, env: Env<'_>, besides: Option<RequestId>, name: &Name, waiter: &Waiter) -> bool {
         let Waiter { home, ticket, caller, row, ref arguments, .. } = *waiter;
         let slices = arguments.slices();
         if !self.locks.is_empty() {
@@ -716,8 +717,7 @@ impl Shard {
                     self.blocked.set_arguments((home, ticket), arguments);
                 }
             }
-            // A value of another type came to be: whoever waits for a list goes on waiting for it.
-            None if bytes.starts_with(b"-WRONGTYPE") && row.name != "xreadgroup" => {}
+            None if bytes.starts_with(b"-WRONGTYPE") && self.is_of_another_type(row, name) => {}
             None => {
                 self.end_wait((home, ticket));
                 let database = caller.database;
@@ -728,6 +728,19 @@ impl Shard {
         }
         self.record_local();
         true
+    }
+
+    /// Whether a key that is waited for came to hold a value of another type: whoever waits for a list goes on waiting for
+    /// it, but for XREADGROUP, whose group is gone with the stream.
+    fn is_of_another_type(&self, row: &Command, (database, key): &Name) -> bool {
+        let wanted = match row.group {
+            Group::List => Kind::List,
+            Group::SortedSet => Kind::SortedSet,
+            _ if row.name == "xreadgroup" => return false,
+            _ => Kind::Stream,
+        };
+        let entry = self.keyspace.find(*database as usize, key);
+        entry.is_some_and(|entry| entry.type_name() != wanted.type_name())
     }
 
     fn answer(&mut self, home: ShardId, ticket: Ticket, bytes: Vec<u8>) {
