@@ -1,5 +1,6 @@
 //! What becomes of elements that a blocked client was served when it is gone before they reach it.
 
+use crate::base::number::parse_i64;
 use crate::resp::skim::{array, elements};
 
 /// The command that puts back what `arguments`, a blocking command, took with this `reply`; `None` when it took nothing, or
@@ -11,13 +12,17 @@ pub fn put_back(arguments: &[&[u8]], reply: &[u8]) -> Option<Vec<Vec<u8>>> {
     let name = arguments.first()?.to_ascii_lowercase();
     let parts: Vec<&[u8]> = elements(reply).collect();
     let (&key, taken) = parts.split_first()?;
-    let is_word = |word: &[u8]| arguments.iter().any(|argument| argument.eq_ignore_ascii_case(word));
+    let is_left = || {
+        let keys = parse_i64(arguments.get(2)?)?;
+        let direction = arguments.get(3 + usize::try_from(keys).ok()?)?;
+        direction.eq_ignore_ascii_case(b"left").then_some(())
+    };
     let mut words = match name.as_slice() {
         b"blpop" => vec![b"LPUSH".to_vec(), bulk(key)?],
         b"brpop" => vec![b"RPUSH".to_vec(), bulk(key)?],
-        b"blmpop" if is_word(b"left") => vec![b"LPUSH".to_vec(), bulk(key)?],
+        b"blmpop" if is_left().is_some() => vec![b"LPUSH".to_vec(), bulk(key)?],
         b"blmpop" => vec![b"RPUSH".to_vec(), bulk(key)?],
-        b"bzpopmin" | b"bzpopmax" | b"bzmpop" => vec![b"ZADD".to_vec(), bulk(key)?],
+        b"bzpopmin" | b"bzpopmax" | b"bzmpop" => vec![b"ZADD".to_vec(), bulk(key)?, b"NX".to_vec()],
         _ => return None,
     };
     match name.as_slice() {
@@ -75,9 +80,9 @@ mod tests {
         assert_eq!(back("BLMPOP 0 1 k LEFT COUNT 2", several).as_deref(), Some("LPUSH k b a"));
         assert_eq!(back("BLMPOP 0 1 k right COUNT 2", several).as_deref(), Some("RPUSH k b a"));
         let scored = "*3\r\n$1\r\nk\r\n$1\r\na\r\n$3\r\n1.5\r\n";
-        assert_eq!(back("BZPOPMIN k 0", scored).as_deref(), Some("ZADD k 1.5 a"));
+        assert_eq!(back("BZPOPMIN k 0", scored).as_deref(), Some("ZADD k NX 1.5 a"));
         let nested = "*2\r\n$1\r\nk\r\n*1\r\n*2\r\n$1\r\na\r\n,2\r\n";
-        assert_eq!(back("BZMPOP 0 1 k MIN", nested).as_deref(), Some("ZADD k 2 a"));
+        assert_eq!(back("BZMPOP 0 1 k MIN", nested).as_deref(), Some("ZADD k NX 2 a"));
         for (command, reply) in [("BLPOP k 0", "*-1\r\n"), ("BLPOP k 0", "-ERR\r\n"), ("XREAD x", pair)] {
             assert_eq!(back(command, reply), None);
         }

@@ -121,6 +121,8 @@ pub(super) struct Core {
     pub is_strict: bool,
     /// Whether inputs are being parsed: what is answered now may have more of them.
     pub is_parsing: bool,
+    /// Whether answers are being delivered.
+    is_delivering: bool,
     /// Whether the process is stopping.
     pub stopping: bool,
     config_version: u64,
@@ -168,6 +170,7 @@ impl Executor {
             is_watchful: false,
             is_strict: false,
             is_parsing: false,
+            is_delivering: false,
             stopping: false,
         };
         Self { ring, core, cron: Cron::new(), events: Vec::new(), deadline: None }
@@ -229,6 +232,7 @@ impl Executor {
         self.core.flush_home(own);
         if self.cron.is_due() {
             self.cron.run(&mut self.core, own);
+            self.core.serve_pending(own);
             self.core.hear(own);
             shards.deliver(own);
         }
@@ -250,7 +254,9 @@ impl Executor {
     /// Whether everything that clients were promised is sent, or the time for it is over.
     fn is_drained(&self) -> bool {
         let over = self.deadline.is_some_and(|deadline| Monotonic::now() >= deadline);
-        let settled = |connection: &Connection| connection.output_bytes() == 0 && connection.is_settled();
+        let settled = |connection: &Connection| {
+            connection.output_bytes() == 0 && (connection.is_settled() || connection.blocked.is_some())
+        };
         over || (self.core.home.is_idle() && self.core.connections.iter().flatten().all(|c| settled(c)))
     }
 
@@ -344,7 +350,8 @@ impl Executor {
             }
         }
         let unparsed = connection.unparsed();
-        let behind = !connection.is_settled() || connection.is_ready;
+        // Of one that blocks the end must be seen.
+        let behind = !connection.is_settled() && !connection.is_blocking || connection.is_ready;
         if behind && unparsed > WAITING_INPUT_BYTES_MAX && !connection.is_paused {
             connection.is_paused = true;
             self.ring.pause_receive(id);
@@ -590,6 +597,12 @@ impl Core {
         worked
     }
 
+    /// Runs those who wait for keys that expired or were evicted.
+    fn serve_pending(&mut self, own: &mut Shard) {
+        let (config, server) = (Arc::clone(&self.config), Arc::clone(&self.server));
+        own.serve_pending(self.env(&config, &server));
+    }
+
     /// Passes on commands for other shards, and the replies of those that ran at once.
     fn flush_home(&mut self, own: &mut Shard) {
         let (config, server) = (Arc::clone(&self.config), Arc::clone(&self.server));
@@ -599,6 +612,15 @@ impl Core {
 
     /// Passes on replies that came from other shards, and ends of transactions.
     pub fn deliver_answers(&mut self, own: &mut Shard) {
+        // What is delivered may begin a command that ends at once; that is delivered in its turn, not from within.
+        if std::mem::replace(&mut self.is_delivering, true) {
+            return;
+        }
+        self.deliver_all(own);
+        self.is_delivering = false;
+    }
+
+    fn deliver_all(&mut self, own: &mut Shard) {
         while let Some(answers) = self.home.answers.pop_front() {
             let mut start = 0;
             for &(ticket, length) in &answers.items {

@@ -381,7 +381,7 @@ impl Core {
         match target {
             Target::Shard(shard) if row.flags.contains(Flags::BLOCKING) => {
                 self.run_blocking(own, id, row, shard, arguments);
-                self.taken(id)
+                Step::Taken
             }
             Target::Shard(shard) if matches!(row.run, Run::Keyspace(_)) => Step::Plain(row, shard),
             Target::Spanning => {

@@ -65,6 +65,7 @@ enum Kind {
 #[derive(Debug)]
 struct Waiting {
     names: Vec<Name>,
+    row: &'static Command,
     kind: Kind,
 }
 
@@ -94,15 +95,15 @@ impl Blocked {
 
     /// Lets a command wait behind everybody who waits for the same keys. Returns the keys that nobody waited for before.
     pub fn wait(&mut self, waiter: Waiter, names: Vec<Name>) -> Vec<Name> {
-        self.enter((waiter.home, waiter.ticket), names, Kind::Here(waiter))
+        self.enter((waiter.home, waiter.ticket), names, waiter.row, Kind::Here(waiter))
     }
 
     /// Lets a home shard wait that is to be told. Returns the keys that nobody waited for before.
-    pub fn wait_elsewhere(&mut self, seat: Seat, names: Vec<Name>) -> Vec<Name> {
+    pub fn wait_elsewhere(&mut self, seat: Seat, row: &'static Command, names: Vec<Name>) -> Vec<Name> {
         if self.waiting.contains_key(&seat) {
             return Vec::new();
         }
-        self.enter(seat, names, Kind::Elsewhere(Trial::Idle))
+        self.enter(seat, names, row, Kind::Elsewhere(Trial::Idle))
     }
 
     /// A home shard that was told has looked and waits on. Says whether it must look again; else those behind it have
@@ -118,7 +119,7 @@ impl Blocked {
         }
     }
 
-    fn enter(&mut self, seat: Seat, mut names: Vec<Name>, kind: Kind) -> Vec<Name> {
+    fn enter(&mut self, seat: Seat, mut names: Vec<Name>, row: &'static Command, kind: Kind) -> Vec<Name> {
         names.sort_unstable();
         names.dedup();
         let mut fresh = Vec::new();
@@ -129,7 +130,7 @@ impl Blocked {
             });
             queue.push_back(seat);
         }
-        self.waiting.insert(seat, Waiting { names, kind });
+        self.waiting.insert(seat, Waiting { names, row, kind });
         fresh
     }
 
@@ -169,6 +170,11 @@ impl Blocked {
     /// The keys that somebody waits for.
     pub fn names_of(&self, seat: Seat) -> Vec<Name> {
         self.waiting.get(&seat).map_or_else(Vec::new, |waiting| waiting.names.clone())
+    }
+
+    /// The command of one who waits.
+    pub fn row(&self, seat: Seat) -> Option<&'static Command> {
+        self.waiting.get(&seat).map(|waiting| waiting.row)
     }
 
     /// The turn of one who waits; `None` when it waits no more.

@@ -372,7 +372,13 @@ impl Home {
             Message::Unwatch(names) => own.unwatch(&names),
             Message::Unblock(seat, end) => own.unblock(env, seat, end),
             Message::Subscribe { home, changes } => own.listen(env, home, &changes),
-            Message::Server(message) => self.messages.push_back(message),
+            Message::Server(message) => {
+                // A command of a batch that blocks is no answer that is owed: its reply comes apart from those.
+                if let ServerMessage::Blocked { from, .. } = message {
+                    self.peers[from].unanswered = self.peers[from].unanswered.saturating_sub(1);
+                }
+                self.messages.push_back(message);
+            }
         }
     }
 

@@ -169,7 +169,7 @@ pub struct Put {
     /// How many changes of the dataset they were.
     pub dirty: u64,
     /// The home shard waits for changes of these keys, to try again for this reply.
-    pub waits: Option<(Ticket, Vec<Name>)>,
+    pub waits: Option<(Ticket, &'static Command, Vec<Name>)>,
     /// What others can notice of it when the transaction ends.
     pub notices: Vec<Notice>,
     /// The connection that has read the entries, if it caches them.

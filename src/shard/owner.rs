@@ -458,8 +458,8 @@ impl Shard {
                 if self.effects.on {
                     held.effects.extend(effects);
                 }
-                if let Some((ticket, names)) = waits {
-                    self.block_elsewhere(held.home, ticket, names);
+                if let Some((ticket, row, names)) = waits {
+                    self.block_elsewhere(held.home, ticket, row, names);
                 }
                 Outcome::Put
             }
@@ -613,7 +613,13 @@ impl Shard {
 
     /// Lets a home shard wait that is to be told when one of these keys changes; it holds them locked now. One that waits
     /// already has looked.
-    pub fn block_elsewhere(&mut self, home: ShardId, ticket: Ticket, names: Vec<Name>) {
+    pub fn block_elsewhere(
+        &mut self,
+        home: ShardId,
+        ticket: Ticket,
+        row: &'static Command,
+        names: Vec<Name>,
+    ) {
         let seat = (home, ticket);
         if self.blocked.has_looked(seat) {
             self.outbox.push((home, Message::Server(ServerMessage::KeyReady(ticket))));
@@ -623,7 +629,7 @@ impl Shard {
                 self.resumed.push((name, seat));
             }
         }
-        for (database, key) in self.blocked.wait_elsewhere(seat, names) {
+        for (database, key) in self.blocked.wait_elsewhere(seat, row, names) {
             self.keyspace.await_key(database, key);
         }
     }
@@ -643,7 +649,13 @@ impl Shard {
             End::Error => reply.error(UNBLOCKED),
             End::Gone => return,
         }
-        self.answer(waiter.home, waiter.ticket, bytes);
+        self.send_served(&waiter, bytes);
+    }
+
+    fn send_served(&mut self, waiter: &Waiter, reply: Vec<u8>) {
+        let (ticket, database, arguments) = (waiter.ticket, waiter.caller.database, waiter.arguments.clone());
+        let message = ServerMessage::Served { ticket, database, arguments, reply };
+        self.outbox.push((waiter.home, Message::Server(message)));
     }
 
     fn end_wait(&mut self, seat: Seat) -> Option<Waiter> {
@@ -677,6 +689,9 @@ impl Shard {
             for (name, behind) in turns.chain(resumed.into_iter().map(|(name, ticket)| (name, Some(ticket))))
             {
                 for seat in self.blocked.queue(&name, behind) {
+                    if !self.blocked.row(seat).is_some_and(|row| self.may_serve(row, &name)) {
+                        continue;
+                    }
                     match self.blocked.turn(seat) {
                         None => {}
                         Some(Turn::Await) => break,
@@ -684,9 +699,9 @@ impl Shard {
                             self.outbox.push((seat.0, Message::Server(ServerMessage::KeyReady(seat.1))));
                             break;
                         }
-                        Some(Turn::Run(waiter)) if self.run_again(env, besides, &name, &waiter) => {}
+                        Some(Turn::Run(waiter)) if self.run_again(env, besides, &waiter) => {}
                         Some(Turn::Run(_)) => {
-                            later.push(name.clone());
+                            later.push((name.clone(), behind));
                             break;
                         }
                     }
@@ -694,13 +709,16 @@ impl Shard {
             }
         }
         // Locked by somebody else, at whose end they have another turn.
-        for (database, key) in later {
-            self.keyspace.make_ready(database, &key);
+        for (name, behind) in later {
+            match behind {
+                Some(seat) => self.resumed.push((name, seat)),
+                None => self.keyspace.make_ready(name.0, &name.1),
+            }
         }
     }
 
     /// Runs a waiting command again; it goes on waiting if it finds nothing. `false` when other locks are in its way.
-    fn run_again(&mut self, env: Env<'_>, besides: Option<RequestId>, name: &Name, waiter: &Waiter) -> bool {
+    fn run_again(&mut self, env: Env<'_>, besides: Option<RequestId>, waiter: &Waiter) -> bool {
         let Waiter { home, ticket, caller, row, ref arguments, .. } = *waiter;
         let slices = arguments.slices();
         if !self.locks.is_empty() {
@@ -717,30 +735,31 @@ impl Shard {
                     self.blocked.set_arguments((home, ticket), arguments);
                 }
             }
-            None if bytes.starts_with(b"-WRONGTYPE") && self.is_of_another_type(row, name) => {}
             None => {
                 self.end_wait((home, ticket));
-                let database = caller.database;
-                let message =
-                    ServerMessage::Served { ticket, database, arguments: arguments.clone(), reply: bytes };
-                self.outbox.push((home, Message::Server(message)));
+                self.send_served(waiter, bytes);
             }
         }
         self.record_local();
         true
     }
 
-    /// Whether a key that is waited for came to hold a value of another type: whoever waits for a list goes on waiting for
-    /// it, but for XREADGROUP, whose group is gone with the stream.
-    fn is_of_another_type(&self, row: &Command, (database, key): &Name) -> bool {
+    /// Whether a key holds what a waiting command wants: whoever waits for a list goes on waiting while there is a value of
+    /// another type, but for XREADGROUP, whose group is gone with the stream.
+    fn may_serve(&self, row: &Command, (database, key): &Name) -> bool {
         let wanted = match row.group {
             Group::List => Kind::List,
             Group::SortedSet => Kind::SortedSet,
-            _ if row.name == "xreadgroup" => return false,
+            _ if row.name == "xreadgroup" => return true,
             _ => Kind::Stream,
         };
         let entry = self.keyspace.find(*database as usize, key);
-        entry.is_some_and(|entry| entry.type_name() != wanted.type_name())
+        entry.is_some_and(|entry| entry.type_name() == wanted.type_name())
+    }
+
+    /// Runs those who wait for keys that the periodic work has changed.
+    pub fn serve_pending(&mut self, env: Env<'_>) {
+        self.serve_blocked(env, None);
     }
 
     fn answer(&mut self, home: ShardId, ticket: Ticket, bytes: Vec<u8>) {

@@ -405,6 +405,7 @@ impl Planner {
                 // A barrier that also writes single keys of the shard excludes everybody.
                 Some(mode) => {
                     let keys = claimed.keys.iter().map(|&(_, mode)| mode).max();
+                    let keys = if all_exclusive { Some(Mode::Exclusive) } else { keys };
                     Claims::Whole(keys.map_or(mode, |keys| mode.max(keys)))
                 }
                 None if all_exclusive => {

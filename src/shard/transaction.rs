@@ -317,8 +317,10 @@ impl Transaction {
     ) -> Next {
         let Traces { effects, mut dirty, mut notices, reader, wish } = traces;
         self.rounds.pop_front();
-        if let Some(Planned::Gathered { reply, .. }) = self.commands.get_mut(order) {
+        let mut row = None;
+        if let Some(Planned::Gathered { reply, row: its, .. }) = self.commands.get_mut(order) {
             *reply = reply_bytes;
+            row = Some(*its);
         }
         let mut by_shard: Vec<(ShardId, Vec<Moved>)> = Vec::new();
         for (shard, moved) in entries {
@@ -340,10 +342,11 @@ impl Transaction {
             .map(|(shard, entries)| {
                 // The first part carries the effects of the whole command.
                 let effects = std::mem::take(&mut effects);
-                let waits = self.wish.as_ref().map(|wish| {
-                    let names =
-                        entries.iter().map(|moved| &moved.name).filter(|name| wish.keys.contains(&name.1));
-                    (ticket, names.cloned().collect())
+                let waits = self.wish.as_ref().zip(row).and_then(|(wish, row)| {
+                    let names = entries.iter().map(|moved| &moved.name);
+                    let names: Vec<Name> =
+                        names.filter(|name| wish.keys.contains(&name.1)).cloned().collect();
+                    (!names.is_empty()).then_some((ticket, row, names))
                 });
                 let (dirty, notices) = (std::mem::take(&mut dirty), notices_of(&entries));
                 (shard, Work::Put(Box::new(Put { entries, effects, dirty, waits, notices, reader })))
