@@ -128,6 +128,7 @@ mod tests {
     use ahash::RandomState;
 
     use super::*;
+    use crate::store::entry::NewValue;
 
     #[test]
     fn databases_are_freed_in_slices() {
@@ -148,6 +149,22 @@ mod tests {
         }
         assert!(slices > 10, "only {slices} slices");
         assert_eq!((graveyard.objects(), graveyard.bytes(), graveyard.freed()), (0, 0, 10_000));
+    }
+
+    #[test]
+    fn huge_strings_go_in_slices() {
+        const BYTES: usize = 64 << 20;
+        let mut graveyard = Graveyard::default();
+        let mut entry = Entry::new_string(b"huge", b"", None);
+        entry.set_value(NewValue::Bytes(&vec![b'x'; BYTES]));
+        graveyard.bury_entry(entry);
+        let mut slices = 0;
+        while !graveyard.is_empty() {
+            graveyard.free_some(256);
+            slices += 1;
+        }
+        assert!(slices > 8, "only {slices} slices");
+        assert_eq!((graveyard.objects(), graveyard.bytes(), graveyard.freed()), (0, 0, 1));
     }
 
     #[test]
