@@ -298,9 +298,9 @@ impl<'a> SortedSetView<'a> {
 
 impl PartialEq for SortedSet {
     fn eq(&self, other: &Self) -> bool {
-        fn pairs(set: SortedSetView<'_>) -> Vec<(Vec<u8>, u64)> {
+        fn pairs(set: SortedSetView<'_>) -> Vec<(Vec<u8>, f64)> {
             let mut pairs = Vec::with_capacity(set.len());
-            set.visit(0..set.len(), false, |member, score| pairs.push((member.to_vec(), score.to_bits())));
+            set.visit(0..set.len(), false, |member, score| pairs.push((member.to_vec(), score)));
             pairs
         }
         pairs(self.view()) == pairs(other.view())

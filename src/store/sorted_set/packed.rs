@@ -1,6 +1,7 @@
 //! The form of small sorted sets: members and scores by turns, in order.
 //!
-//! A score that is an integer of at most 53 bits is kept as one, any other as its eight bytes.
+//! A score that is an integer of at most 53 bits is kept as one, any other as its eight bytes. So the negative zero becomes
+//! the other one, as in Redis.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -87,7 +88,7 @@ pub(super) fn remove_range(packed: &mut Packed, ranks: Range<usize>) {
 
 fn element_of(score: f64, bytes: &mut [u8; 8]) -> Element<'_> {
     let whole = score as i64;
-    if score.abs() <= WHOLE_MAX && (whole as f64).to_bits() == score.to_bits() {
+    if score.abs() <= WHOLE_MAX && whole as f64 == score {
         return Element::Int(whole);
     }
     *bytes = score.to_le_bytes();
