@@ -146,7 +146,11 @@ impl<'a> Reply<'a> {
 
     /// A double; a bulk string in RESP2.
     pub fn double(&mut self, value: f64) {
-        let text = format_f64(value);
+        self.double_text(&format_f64(value));
+    }
+
+    /// A double that is printed already; a bulk string in RESP2.
+    pub fn double_text(&mut self, text: &str) {
         if self.is_resp3() { self.line(b',', text.as_bytes()) } else { self.bulk(text.as_bytes()) }
     }
 

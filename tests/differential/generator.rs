@@ -147,6 +147,25 @@ const MEMBERS: [&[u8]; 16] = [
     b"9223372036854775807",
     b"z",
 ];
+const PLACE_KEYS: [&str; 2] = ["{t}place", "place"];
+const COORDINATES: [&str; 14] = [
+    "13.361389",
+    "38.115556",
+    "15.087269",
+    "37.502669",
+    "0",
+    "1",
+    "-1",
+    "-70.5",
+    "84.9",
+    "-85",
+    "12.25",
+    "38",
+    "86",
+    "x",
+];
+const LENGTHS: [&str; 10] = ["1", "0", "100", "200", "1000", "50000", "0.5", "2500000", "-1", "x"];
+const UNITS: [&str; 6] = ["m", "km", "KM", "ft", "mi", "yd"];
 const LEX_KEYS: [&str; 2] = ["{t}lex", "lex"];
 const LEX_BOUNDS: [&str; 16] =
     ["-", "+", "-", "+", "[a", "(a", "[c", "(c", "[m", "(m", "[10", "(", "[", "[zz", "a", ""];
@@ -325,6 +344,10 @@ impl Generator {
             "wait" => random.pick(&["0", "0", "0", "-1", "9000000000", "x"]),
             "score" => random.pick(&SCORES),
             "bound" => random.pick(&BOUNDS),
+            "placekey" => random.pick(&PLACE_KEYS),
+            "coordinate" => random.pick(&COORDINATES),
+            "length" => random.pick(&LENGTHS),
+            "unit" => random.pick(&UNITS),
             "lexkey" => random.pick(&LEX_KEYS),
             "lexbound" => random.pick(&LEX_BOUNDS),
             // Never so close to now that the test's own duration decides.

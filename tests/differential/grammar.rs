@@ -136,6 +136,37 @@ pub const COMMANDS: &[(u32, &str)] = &[
     ),
     (2, "ZDIFFSTORE $key 2 $key $key"),
     (2, "ZINTERCARD ( 1 $key | 2 $key $key ) ( LIMIT $small | )"),
+    // places; distances of 7.0 and 7.2 are compared as they are printed
+    (5, "GEOADD $placekey ( NX | XX | CH | NX XX | ) ( $coordinate $coordinate $member )+"),
+    (2, "GEOPOS ( $placekey | $key ) ( $member )+"),
+    (1, "GEOHASH ( $placekey | $key ) ( $member )+"),
+    (2, "GEODIST $placekey $member $member ( $unit | )"),
+    (
+        3,
+        "GEOSEARCH $placekey ( FROMMEMBER $member | FROMLONLAT $coordinate $coordinate ) ( BYRADIUS $length $unit | BYBOX $length $length $unit ) ( ASC | DESC ) ( COUNT $small | ) ( WITHCOORD | ) ( WITHDIST | ) ( WITHHASH | )",
+    ),
+    (
+        1,
+        "GEOSEARCH $placekey ( FROMMEMBER $member | FROMLONLAT $coordinate $coordinate | BYRADIUS $length $unit | BYBOX $length $length $unit | ANY | COUNT $small | STOREDIST | STORE $placekey )+",
+    ),
+    (
+        2,
+        "GEOSEARCHSTORE $placekey $placekey FROMLONLAT $coordinate $coordinate BYRADIUS $length $unit ( COUNT $small ( ANY | ) | ) ( STOREDIST | )",
+    ),
+    (
+        1,
+        "GEORADIUS $placekey $coordinate $coordinate $length $unit ASC ( WITHCOORD | ) ( WITHDIST | ) ( WITHHASH | ) ( COUNT $small | )",
+    ),
+    (
+        1,
+        "GEORADIUS $placekey $coordinate $coordinate $length $unit ( STORE $placekey | STOREDIST $placekey ) ( DESC | )",
+    ),
+    (
+        1,
+        "GEORADIUSBYMEMBER $placekey $member $length $unit ( WITHDIST ASC | STORE $placekey | COUNT $small )",
+    ),
+    (1, "GEORADIUS_RO $placekey $coordinate $coordinate $length $unit ASC ( STORE $placekey | )"),
+    (1, "GEORADIUSBYMEMBER_RO $placekey $member $length $unit ASC"),
     // Ranges of members mean something only where all scores are the same.
     (4, "ZADD $lexkey 0 $member 0 $member 0 $member"),
     (2, "( ZRANGEBYLEX | ZREVRANGEBYLEX ) $lexkey $lexbound $lexbound ( LIMIT $index $index | )"),

@@ -3,6 +3,7 @@
 //!
 //! Nothing here takes part in parsing: handlers read their arguments themselves.
 
+mod geo;
 mod list;
 mod sorted_set;
 mod stream;
