@@ -8,6 +8,7 @@ use crate::command::args::{Cursor, integer};
 use crate::command::context::Context;
 use crate::resp::error::SYNTAX;
 use crate::store::entry::ValueRef;
+use crate::store::set::{Set, SetView};
 use crate::store::sorted_set::{SortedSet, SortedSetView, Unordered};
 use crate::store::value::Collection;
 
@@ -122,19 +123,25 @@ enum Source<'a> {
     /// No such key.
     Missing,
     SortedSet(SortedSetView<'a>),
+    Set(SetView<'a>),
 }
+
+/// The score of all members of a set.
+const SET_SCORE: f64 = 1.0;
 
 impl<'a> Source<'a> {
     /// The input in an entry; `None` if it is of another type.
     fn of(entry: Option<ValueRef<'a>>) -> Option<Self> {
         let Some(value) = entry else { return Some(Source::Missing) };
-        SortedSet::view_in(value).map(Source::SortedSet)
+        let sorted_set = SortedSet::view_in(value).map(Source::SortedSet);
+        sorted_set.or_else(|| Set::view_in(value).map(Source::Set))
     }
 
     fn len(self) -> usize {
         match self {
             Source::Missing => 0,
             Source::SortedSet(set) => set.len(),
+            Source::Set(set) => set.len(),
         }
     }
 
@@ -142,13 +149,17 @@ impl<'a> Source<'a> {
         match self {
             Source::Missing => None,
             Source::SortedSet(set) => set.score(member),
+            Source::Set(set) => set.contains(member).then_some(SET_SCORE),
         }
     }
 
-    fn try_visit(self, visit: impl FnMut(&[u8], f64) -> ControlFlow<()>) -> ControlFlow<()> {
+    fn try_visit(self, mut visit: impl FnMut(&[u8], f64) -> ControlFlow<()>) -> ControlFlow<()> {
         match self {
             Source::Missing => ControlFlow::Continue(()),
             Source::SortedSet(set) => set.try_visit(0..set.len(), false, visit),
+            Source::Set(set) => {
+                set.iter().try_for_each(|member| visit(member.bytes(&mut itoa::Buffer::new()), SET_SCORE))
+            }
         }
     }
 

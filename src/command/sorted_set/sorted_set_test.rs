@@ -225,6 +225,12 @@ fn combinations() {
     expect(&mut case, "zdiffstore t 2 y x", "1");
     expect(&mut case, "zdiffstore t 2 x x", "0");
     expect(&mut case, "exists t", "0");
+    case.run("sadd s b c e");
+    case.run("sadd ints 1 2");
+    expect(&mut case, "zinter 2 x s weights 1 10 withscores", "*4 b 12 c 13");
+    expect(&mut case, "zunion 2 s ints withscores", "*10 1 1 2 1 b 1 c 1 e 1");
+    expect(&mut case, "zdiff 2 s x", "*1 e");
+    expect(&mut case, "zintercard 2 s x", "2");
     case.run("zadd p inf a");
     case.run("zadd m -inf a");
     expect(&mut case, "zunion 2 p m withscores", "*2 a 0");

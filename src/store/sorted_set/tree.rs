@@ -8,9 +8,6 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::ptr::NonNull;
-use std::sync::OnceLock;
-
-use ahash::RandomState;
 
 use super::rank_tree::RankTree;
 use crate::store::entry::{Entry, NewValue, ValueRef};
@@ -60,15 +57,9 @@ pub(super) fn compare_scores(one: f64, other: f64) -> Ordering {
     one.partial_cmp(&other).unwrap_or(Ordering::Equal)
 }
 
-/// The hasher of all sorted sets.
-fn hasher() -> RandomState {
-    static HASHER: OnceLock<RandomState> = OnceLock::new();
-    HASHER.get_or_init(RandomState::new).clone()
-}
-
 impl Default for Tree {
     fn default() -> Self {
-        Self { members: Table::new(hasher()), order: RankTree::default() }
+        Self { members: Table::of_elements(), order: RankTree::default() }
     }
 }
 
@@ -221,7 +212,7 @@ pub struct Unordered {
 
 impl Default for Unordered {
     fn default() -> Self {
-        Self { members: Table::new(hasher()) }
+        Self { members: Table::of_elements() }
     }
 }
 
