@@ -436,6 +436,11 @@ impl Generator {
         if out.is_empty() {
             out.push(b"PING".to_vec());
         }
+        // Only 7.2 knows a fourth argument of these.
+        let is_rank = [b"ZRANK".as_slice(), b"ZREVRANK"].iter().any(|name| out[0].eq_ignore_ascii_case(name));
+        if is_rank {
+            out.truncate(3);
+        }
     }
 }
 
