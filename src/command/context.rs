@@ -405,12 +405,22 @@ impl Context<'_> {
         self.signal(database, key, class, event);
     }
 
+    /// Like [`Context::modified`] for what no notification tells of.
+    pub fn modified_unnoticed(&mut self, key: &[u8]) {
+        self.keyspace.counters.dirty += 1;
+        self.touch(self.caller.database as usize, key);
+    }
+
     /// Like [`Context::modified_in`] for a further key of one change, which counts once.
     pub fn signal(&mut self, database: usize, key: &[u8], class: KeyspaceEvents, event: &'static str) {
+        self.touch(database, key);
+        self.notify(database, key, class, event);
+    }
+
+    fn touch(&mut self, database: usize, key: &[u8]) {
         self.changed = true;
         self.keyspace.touch(database, key);
         self.notices.change(key, self.notices.actor);
-        self.notify(database, key, class, event);
     }
 
     /// Notifies of `event` of a key that did not change; [`Context::signal`] does so for one that did.

@@ -3,8 +3,7 @@
 use std::sync::OnceLock;
 
 use super::{
-    Command, Flags, bitmap, client, cluster, connection, generic, geo, introspection, list, pubsub, server,
-    set, sorted_set, stream, string, syntax, transaction,
+    Command, Flags, bitmap, client, cluster, connection, generic, geo, hyperloglog, introspection, list, pubsub, server, set, sorted_set, stream, string, syntax, transaction,
 };
 
 const FAMILIES: &[&[Command]] = &[
@@ -14,6 +13,7 @@ const FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
     geo::COMMANDS,
+    hyperloglog::COMMANDS,
     introspection::COMMANDS,
     list::COMMANDS,
     pubsub::COMMANDS,

@@ -115,7 +115,7 @@ pub static DIRECTIVES: &[Directive] = &[
     choice("enable-protected-configs", "no", ProtectedAction::NAMES).immutable(),
     integer("hash-max-listpack-entries", "512", 0, I64_MAX).alias("hash-max-ziplist-entries").later(),
     memory("hash-max-listpack-value", "64", 0, I64_MAX).alias("hash-max-ziplist-value").later(),
-    memory("hll-sparse-max-bytes", "3000", 0, I64_MAX).later(),
+    memory("hll-sparse-max-bytes", "3000", 0, I64_MAX),
     integer("hz", "10", 0, I32_MAX).clamped(1, 500),
     text("ignore-warnings", "").meaningless(),
     choice("io-mode", "auto", IoMode::NAMES).immutable(),

@@ -28,6 +28,8 @@ const SETS: [&[u8]; 5] = [b"s", b"set", b"{t}s", b"{t}set", b"{t}union"];
 /// Keys that few other commands use, so that streams live for a while.
 const STREAM_KEYS: [&[u8]; 8] =
     [b"stream:1", b"stream:1", b"stream:1", b"stream:1", b"stream:1", b"{t}stream", b"{t}stream", b"a"];
+/// Keys that mostly hold a HyperLogLog.
+const SKETCHES: [&[u8]; 4] = [b"p", b"hll", b"{t}p", b"{t}hll"];
 const INTEGERS: [&str; 22] = [
     "0",
     "1",
@@ -268,8 +270,11 @@ impl Generator {
         let chosen = self.pick_form(&forms);
         self.expand(&forms[chosen].1, &mut out);
         self.forms = forms;
-        // COMMAND's subcommands count their arguments differently in 7.0 and 7.2. What blocks might do so for ever.
-        let may_spoil = out[0] != b"COMMAND" && !out[0].starts_with(b"BL") && !out[0].starts_with(b"BR");
+        // COMMAND's subcommands and PFDEBUG count their arguments differently in 7.0 and 7.2. What blocks might do so for ever.
+        let may_spoil = out[0] != b"COMMAND"
+            && out[0] != b"PFDEBUG"
+            && !out[0].starts_with(b"BL")
+            && !out[0].starts_with(b"BR");
         if self.random.one_in(40) && may_spoil {
             self.spoil(&mut out);
         }
@@ -325,9 +330,11 @@ impl Generator {
         let text = match kind {
             "list" if !random.one_in(12) => return random.pick(&LISTS).to_vec(),
             "set" if !random.one_in(12) => return random.pick(&SETS).to_vec(),
+            "sketch" if !random.one_in(12) => return random.pick(&SKETCHES).to_vec(),
             "key" if random.one_in(6) => return random.pick(&LISTS).to_vec(),
             "key" if random.one_in(6) => return random.pick(&SETS).to_vec(),
-            "key" | "list" | "set" => return random.pick(&KEYS).to_vec(),
+            "key" if random.one_in(12) => return random.pick(&SKETCHES).to_vec(),
+            "key" | "list" | "set" | "sketch" => return random.pick(&KEYS).to_vec(),
             "pattern" => return random.pick(&PATTERNS).to_vec(),
             "value" => return self.value(),
             "member" => return random.pick(&MEMBERS).to_vec(),

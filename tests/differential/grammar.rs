@@ -174,6 +174,13 @@ pub const COMMANDS: &[(u32, &str)] = &[
     (1, "ZRANGESTORE $lexkey $lexkey $lexbound $lexbound BYLEX ( REV | ) ( LIMIT $index $index | )"),
     (1, "ZLEXCOUNT $lexkey $lexbound $lexbound"),
     (1, "ZREMRANGEBYLEX $lexkey $lexbound $lexbound"),
+    // HyperLogLogs
+    (4, "PFADD $sketch ( $value )+"),
+    (2, "PFADD $sketch ( $integer | )"),
+    (3, "PFCOUNT ( $sketch )+"),
+    (2, "PFMERGE ( $sketch )+"),
+    (1, "PFDEBUG ( ENCODING | DECODE | TODENSE | x ) $sketch"),
+    (2, "GET $sketch"),
     // streams: ids are given, and what waits for a time waits for none or for ever
     (9, "XADD $streamkey $newid $value $value"),
     (

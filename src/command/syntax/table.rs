@@ -16,6 +16,7 @@ pub(super) const FAMILIES: &[Family] = &[
     CONNECTION,
     GENERIC,
     GEO,
+    HYPERLOGLOG,
     LIST,
     PUBSUB,
     SERVER,
@@ -356,6 +357,13 @@ const GENERIC: Family = &[
     ("ttl", &[key("key", 0)]),
     ("type", &[key("key", 0)]),
     ("unlink", &[key("key", 0).multiple()]),
+];
+
+const HYPERLOGLOG: Family = &[
+    ("pfadd", &[key("key", 0), string("element").optional().multiple()]),
+    ("pfcount", &[key("key", 0).multiple()]),
+    ("pfdebug", &[string("subcommand"), key("key", 0)]),
+    ("pfmerge", &[key("destkey", 0), key("sourcekey", 1).optional().multiple()]),
 ];
 
 const PUBSUB: Family = &[
