@@ -28,6 +28,7 @@ pub mod cluster;
 pub mod connection;
 pub mod generic;
 pub mod geo;
+pub mod hash;
 pub mod hyperloglog;
 pub mod introspection;
 pub mod list;

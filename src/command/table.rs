@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 
 use super::{
-    Command, Flags, bitmap, client, cluster, connection, generic, geo, hyperloglog, introspection, list, pubsub, server, set, sorted_set, stream, string, syntax, transaction,
+    Command, Flags, bitmap, client, cluster, connection, generic, geo, hash, hyperloglog, introspection,
+    list, pubsub, server, set, sorted_set, stream, string, syntax, transaction,
 };
 
 const FAMILIES: &[&[Command]] = &[
@@ -14,6 +15,7 @@ const FAMILIES: &[&[Command]] = &[
     generic::COMMANDS,
     geo::COMMANDS,
     hyperloglog::COMMANDS,
+    hash::COMMANDS,
     introspection::COMMANDS,
     list::COMMANDS,
     pubsub::COMMANDS,

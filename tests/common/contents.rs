@@ -7,6 +7,7 @@ use super::{Client, Reply};
 const QUESTIONS: &[(&str, &str)] = &[
     ("string", "GET KEY"),
     ("list", "LRANGE KEY 0 -1"),
+    ("hash", "HGETALL KEY"),
     ("set", "SMEMBERS KEY"),
     ("zset", "ZRANGE KEY 0 -1 WITHSCORES"),
     ("stream", "XRANGE KEY - +"),
@@ -24,8 +25,15 @@ pub fn everything_about(client: &mut Client, key: &[u8]) -> Vec<Answer> {
         let word = |word: &str| if word == "KEY" { key.to_vec() } else { word.as_bytes().to_vec() };
         let words: Vec<Vec<u8>> = question.split(' ').map(word).collect();
         let mut reply = client.command(&words);
-        if let ("SMEMBERS KEY", Reply::Array(members)) = (question, &mut reply) {
-            members.sort();
+        match (question, &mut reply) {
+            ("SMEMBERS KEY", Reply::Array(members)) => members.sort(),
+            // The pairs of a large hash have no order.
+            ("HGETALL KEY", Reply::Array(items)) => {
+                let mut pairs: Vec<Vec<Reply>> = items.chunks(2).map(<[Reply]>::to_vec).collect();
+                pairs.sort();
+                *items = pairs.concat();
+            }
+            _ => {}
         }
         (words, reply)
     };

@@ -30,6 +30,21 @@ const STREAM_KEYS: [&[u8]; 8] =
     [b"stream:1", b"stream:1", b"stream:1", b"stream:1", b"stream:1", b"{t}stream", b"{t}stream", b"a"];
 /// Keys that mostly hold a HyperLogLog.
 const SKETCHES: [&[u8]; 4] = [b"p", b"hll", b"{t}p", b"{t}hll"];
+/// Keys that mostly hold a hash.
+const HASHES: [&[u8]; 4] = [b"h", b"hash", b"{t}h", b"{t}hash"];
+/// Few fields of hashes, so that commands meet; one too long for a packed hash.
+const FIELDS: [&[u8]; 10] = [
+    b"f",
+    b"g",
+    b"h",
+    b"1",
+    b"-7",
+    b"",
+    b"\x00\xff",
+    b"field",
+    b"9223372036854775807",
+    b"a field of more than sixty-four bytes makes a hash a table of its own..",
+];
 const INTEGERS: [&str; 22] = [
     "0",
     "1",
@@ -166,7 +181,7 @@ const COORDINATES: [&str; 14] = [
     "86",
     "x",
 ];
-const LENGTHS: [&str; 10] = ["1", "0", "100", "200", "1000", "50000", "0.5", "2500000", "-1", "x"];
+const DISTANCES: [&str; 10] = ["1", "0", "100", "200", "1000", "50000", "0.5", "2500000", "-1", "x"];
 const UNITS: [&str; 6] = ["m", "km", "KM", "ft", "mi", "yd"];
 const LEX_KEYS: [&str; 2] = ["{t}lex", "lex"];
 const LEX_BOUNDS: [&str; 16] =
@@ -334,7 +349,11 @@ impl Generator {
             "key" if random.one_in(6) => return random.pick(&LISTS).to_vec(),
             "key" if random.one_in(6) => return random.pick(&SETS).to_vec(),
             "key" if random.one_in(12) => return random.pick(&SKETCHES).to_vec(),
-            "key" | "list" | "set" | "sketch" => return random.pick(&KEYS).to_vec(),
+            "hash" if !random.one_in(12) => return random.pick(&HASHES).to_vec(),
+            "key" if random.one_in(6) => return random.pick(&HASHES).to_vec(),
+            "key" | "list" | "set" | "sketch" | "hash" => return random.pick(&KEYS).to_vec(),
+            "field" if random.one_in(30) => return random.pick(&FIELDS).to_vec(),
+            "field" => return random.pick(&FIELDS[..9]).to_vec(),
             "pattern" => return random.pick(&PATTERNS).to_vec(),
             "value" => return self.value(),
             "member" => return random.pick(&MEMBERS).to_vec(),
@@ -353,7 +372,7 @@ impl Generator {
             "bound" => random.pick(&BOUNDS),
             "placekey" => random.pick(&PLACE_KEYS),
             "coordinate" => random.pick(&COORDINATES),
-            "length" => random.pick(&LENGTHS),
+            "distance" => random.pick(&DISTANCES),
             "unit" => random.pick(&UNITS),
             "lexkey" => random.pick(&LEX_KEYS),
             "lexbound" => random.pick(&LEX_BOUNDS),

@@ -4,6 +4,7 @@
 //! Nothing here takes part in parsing: handlers read their arguments themselves.
 
 mod geo;
+mod hash;
 mod list;
 mod sorted_set;
 mod stream;

@@ -2,6 +2,7 @@
 //! named.
 
 use super::geo::GEO;
+use super::hash::HASH;
 use super::list::LIST;
 use super::sorted_set::SORTED_SET;
 use super::stream::STREAM;
@@ -16,6 +17,7 @@ pub(super) const FAMILIES: &[Family] = &[
     CONNECTION,
     GENERIC,
     GEO,
+    HASH,
     HYPERLOGLOG,
     LIST,
     PUBSUB,
