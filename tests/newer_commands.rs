@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Client, Random, Reply, Server, is_redis, seed, skerry};
+use common::{Client, Random, Reply, Server, is_redis, seed, skerry, wait_until};
 
 /// The XXH3 digest of no bytes at all, as the algorithm's own description gives it.
 const DIGEST_OF_NOTHING: &str = "2d06800538d394c2";
@@ -118,6 +118,51 @@ fn set_many_with_a_time() {
     {
         assert!(client.run(wrong).is_error(), "{wrong}");
     }
+}
+
+#[test]
+fn fields_expire_by_themselves() {
+    let Some(server) = server() else { return };
+    let mut client = server.client();
+    for index in 0..200 {
+        for line in [
+            format!("HSET some:{index} brief 1 lasting 2"),
+            format!("HSET gone:{index} brief 1"),
+            format!("HPEXPIRE some:{index} 100 FIELDS 1 brief"),
+            format!("HPEXPIRE gone:{index} 100 FIELDS 1 brief"),
+        ] {
+            assert!(!client.run(&line).is_error(), "{line}");
+        }
+    }
+    // Most of these pairs lie on two shards.
+    for index in 0..50 {
+        client.run(&format!("RENAME gone:{index} moved:{index}"));
+        client.run(&format!("COPY gone:{} copied:{index}", index + 100));
+    }
+    // Counting looks into no hash.
+    wait_until("the hashes without fields are gone", 20_000, || client.run("DBSIZE") == Reply::Integer(200));
+    for index in 0..200 {
+        assert_eq!(format!("{:?}", client.run(&format!("HGETALL some:{index}"))), "[\"lasting\", \"2\"]");
+    }
+}
+
+#[test]
+fn fields_with_times() {
+    let Some(server) = server() else { return };
+    let cases = [
+        ("HSETEX h EX 100 FIELDS 2 a 1 b 2", ":1"),
+        ("HTTL h FIELDS 3 a b c", "[:100, :100, :-2]"),
+        ("HGETEX h PERSIST FIELDS 1 a", "[\"1\"]"),
+        ("HPEXPIREAT h 33177117420000 NX FIELDS 2 a b", "[:1, :0]"),
+        ("HPEXPIRETIME h FIELDS 1 a", "[:33177117420000]"),
+        ("HPERSIST h FIELDS 2 a c", "[:1, :-2]"),
+        ("OBJECT ENCODING h", "\"listpackex\""),
+        ("HGETDEL h FIELDS 2 a b", "[\"1\", \"2\"]"),
+        ("EXISTS h", ":0"),
+        ("HSET h a 1 b 2", ":2"),
+        ("HSCAN h 0 NOVALUES", "[\"0\", [\"a\", \"b\"]]"),
+    ];
+    assert_replies(&mut server.client(), &cases);
 }
 
 /// The four newer operations on bits, bit by bit: the first operand, and the others.

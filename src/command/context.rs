@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::resp::Reply;
 use crate::resp::error::WRONG_TYPE;
 use crate::store::access::{lfu_decayed, lfu_minutes, lru_clock};
-use crate::store::entry::{Entry, NewValue, ValueRef};
+use crate::store::entry::{Entry, NewValue};
 use crate::store::keyspace::Keyspace;
 use crate::store::table::EntryRef;
 use crate::store::value::{Collection, Kind, Stored};
@@ -140,6 +140,7 @@ impl Context<'_> {
         key: &[u8],
         read: impl FnOnce(Option<T::View<'_>>, &mut Reply<'_>) -> R,
     ) -> Option<R> {
+        self.expire_fields_of::<T>(key);
         self.read(key, |entry, reply| view_as::<T, R>(entry, reply, read))
     }
 
@@ -150,6 +151,7 @@ impl Context<'_> {
         key: &[u8],
         read: impl FnOnce(Option<T::View<'_>>, &mut Reply<'_>) -> R,
     ) -> Option<R> {
+        self.expire_fields_of::<T>(key);
         let database = self.caller.database as usize;
         if let Some(entry) = self.keyspace.find(database, key) {
             if !entry.is_expired(self.now) {
@@ -241,6 +243,32 @@ impl Context<'_> {
         }
     }
 
+    /// Removes the fields of a hash that are over, before a command for hashes sees it.
+    #[inline]
+    fn expire_fields_of<T: Collection>(&mut self, key: &[u8]) {
+        if T::KIND == Kind::Hash && self.keyspace.has_due_fields(self.caller.database as usize, self.now) {
+            self.expire_fields(key);
+        }
+    }
+
+    #[cold]
+    fn expire_fields(&mut self, key: &[u8]) {
+        let database = self.caller.database as usize;
+        let mut effect: Vec<Box<[u8]>> = vec![Box::from(b"HDEL".as_slice()), Box::from(key)];
+        let is_on = self.effects.on;
+        let mut count = 0;
+        let is_gone = self.keyspace.expire_fields(database, key, self.now, usize::MAX, |field| {
+            count += 1;
+            if is_on {
+                effect.push(field.into());
+            }
+        });
+        if count > 0 {
+            self.effects.push(database, &effect);
+            self.notices.fields_expired(self.config.notify_keyspace_events, database, key, is_gone);
+        }
+    }
+
     /// Changes the entry of `key` in place, with one lookup; `None` when there is none or its time has come. Follow it
     /// with [`Context::modified`].
     #[inline]
@@ -291,6 +319,7 @@ impl Context<'_> {
         key: &[u8],
         change: impl FnOnce(&mut T, &Config, &mut Reply<'_>) -> R,
     ) -> Result<Option<Changed<R>>, WrongType> {
+        self.expire_fields_of::<T>(key);
         let hash = self.keyspace.hash(key);
         let index = self.caller.database as usize;
         let Some(mut entry) = self.keyspace.database_mut(index).find_mut(hash, key) else { return Ok(None) };
@@ -302,14 +331,19 @@ impl Context<'_> {
         if !self.caller.no_touch {
             entry.set_access(next_access(entry.access(), self.now, self.config, self.rng));
         }
-        let reply = &mut self.reply;
-        let change = |collection: &mut T, config: &Config| change(collection, config, reply);
-        let changed = change_entry(&mut entry, self.config, change);
+        let old_deadline = entry.field_deadline();
+        let (config, reply) = (self.config, &mut self.reply);
+        let changed = entry.change_collection(|collection: &mut T| change(collection, config, reply));
+        let new_deadline = entry.field_deadline();
         drop(entry);
-        if changed.is_none() {
-            self.wrong_type();
+        self.keyspace.database_mut(index).note_field_deadline(hash, old_deadline, new_deadline);
+        match changed {
+            Some((result, is_empty)) => Ok(Some(Changed { result, is_empty })),
+            None => {
+                self.wrong_type();
+                Err(WrongType)
+            }
         }
-        changed.map(Some).ok_or(WrongType)
     }
 
     /// Like [`Context::change`]; a missing key becomes an empty collection first, and is not stored if it stays empty.
@@ -478,32 +512,6 @@ fn view_as<T: Collection, R>(
             None
         }
     }
-}
-
-/// Changes the collection of an entry; `None` when it is of another type.
-fn change_entry<T: Collection, R>(
-    entry: &mut Entry,
-    config: &Config,
-    change: impl FnOnce(&mut T, &Config) -> R,
-) -> Option<Changed<R>> {
-    let inside = match entry.value() {
-        ValueRef::Packed(kind, packed) if kind == T::KIND => T::from_packed(packed.to_packed()),
-        ValueRef::Ints(ints) => T::from_ints(ints.to_ints()),
-        _ => None,
-    };
-    if let Some(mut collection) = inside {
-        let result = change(&mut collection, config);
-        let is_empty = collection.is_empty();
-        match collection.into_stored() {
-            Stored::Packed(packed) => entry.set_value(NewValue::Packed(T::KIND, packed.as_ref())),
-            Stored::Ints(ints) => entry.set_value(NewValue::Ints(ints.as_ref())),
-            Stored::Value(value) => entry.set_value(NewValue::Object(Box::new(value))),
-        }
-        return Some(Changed { result, is_empty });
-    }
-    let collection = T::value_mut(entry.object_mut()?)?;
-    let result = change(collection, config);
-    Some(Changed { result, is_empty: collection.is_empty() })
 }
 
 /// The access field of a new entry: its least recent use for LRU, or a counter of 5 and the minute for LFU, as Redis.

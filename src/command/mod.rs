@@ -27,6 +27,7 @@ pub mod client;
 pub mod cluster;
 pub mod connection;
 pub mod generic;
+pub mod hash;
 pub mod introspection;
 pub mod list;
 pub mod pubsub;

@@ -136,6 +136,15 @@ impl Notices {
         self.change(key, None);
     }
 
+    /// Says that the time of fields of a hash came, and whether the hash went with them.
+    pub fn fields_expired(&mut self, wanted: KeyspaceEvents, database: usize, key: &[u8], is_gone: bool) {
+        self.event(wanted, KeyspaceEvents::HASH, database, key, "hexpired");
+        if is_gone {
+            self.event(wanted, KeyspaceEvents::GENERIC, database, key, "del");
+        }
+        self.change(key, None);
+    }
+
     /// Says that a key was removed because memory was short.
     pub fn evicted(&mut self, wanted: KeyspaceEvents, database: usize, key: &[u8]) {
         self.change(key, None);

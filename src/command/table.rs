@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use super::{
-    Command, Flags, bitmap, client, cluster, connection, generic, introspection, list, pubsub, server, set,
-    sorted_set, stream, string, syntax, transaction,
+    Command, Flags, bitmap, client, cluster, connection, generic, hash, introspection, list, pubsub, server,
+    set, sorted_set, stream, string, syntax, transaction,
 };
 
 const FAMILIES: &[&[Command]] = &[
@@ -13,6 +13,7 @@ const FAMILIES: &[&[Command]] = &[
     cluster::COMMANDS,
     connection::COMMANDS,
     generic::COMMANDS,
+    hash::COMMANDS,
     introspection::COMMANDS,
     list::COMMANDS,
     pubsub::COMMANDS,

@@ -98,13 +98,24 @@ fn period(config: &Config) -> Duration {
 /// One slice of the expire cycle; whether there may be more to do.
 fn expire_slice(env: Env<'_>, own: &mut Shard) -> bool {
     own.maintain(|keyspace, locks, effects, notices| {
-        let mut budget = EXPIRE_SLICE;
+        let (mut budget, mut fields_budget) = (EXPIRE_SLICE, EXPIRE_SLICE);
         let is_locked = |hash| locks.is_claimed(hash);
         keyspace.expire_cycle(env.now, &mut budget, is_locked, |database, entry| {
             effects.push(database, &[b"DEL".as_slice(), entry.key()]);
             notices.expired(env.config.notify_keyspace_events, database, entry.key());
         });
-        budget == 0
+        keyspace.expire_fields_cycle(
+            env.now,
+            &mut fields_budget,
+            is_locked,
+            |database, key, fields, is_gone| {
+                let fields = fields.iter().map(|field| &**field);
+                let effect: Vec<&[u8]> = [b"HDEL".as_slice(), key].into_iter().chain(fields).collect();
+                effects.push(database, &effect);
+                notices.fields_expired(env.config.notify_keyspace_events, database, key, is_gone);
+            },
+        );
+        budget == 0 || fields_budget == 0
     })
 }
 

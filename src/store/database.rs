@@ -6,8 +6,10 @@
 
 use ahash::RandomState;
 
+use super::deadlines::Deadlines;
 use super::entry::{Entry, NewValue, ValueRef};
 use super::expire::ExpireIndex;
+use super::hash::Hash;
 use super::table::{EntryMut, EntryRef, Table};
 
 /// An expired entry that may not be removed yet is looked at again after this time.
@@ -28,6 +30,8 @@ pub struct Database {
     table: Table,
     expires: ExpireIndex,
     renewal: Option<Renewal>,
+    /// Of each hash whose fields have deadlines the earliest.
+    field_deadlines: Deadlines,
 }
 
 /// The old index, while a walk over the table registers all deadlines in the new one. Needed because
@@ -41,7 +45,12 @@ struct Renewal {
 impl Database {
     /// An empty database; all databases of the process share one hasher.
     pub fn new(hasher: RandomState) -> Database {
-        Database { table: Table::new(hasher), expires: ExpireIndex::default(), renewal: None }
+        Database {
+            table: Table::new(hasher),
+            expires: ExpireIndex::default(),
+            renewal: None,
+            field_deadlines: Deadlines::default(),
+        }
     }
 
     /// The table, for what only reads: scanning, sampling, prefetching.
@@ -61,7 +70,8 @@ impl Database {
         self.table.find(hash, key)
     }
 
-    /// The entry of a key, for change of everything but its key and deadline.
+    /// The entry of a key, for change of everything but its key and deadline. Follow a change of a hash with
+    /// [`Database::note_field_deadline`].
     #[inline]
     pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<EntryMut<'_>> {
         self.table.find_mut(hash, key)
@@ -69,9 +79,10 @@ impl Database {
 
     /// Adds an entry whose key is absent.
     pub fn insert(&mut self, hash: u64, entry: Entry, now_ms: i64) {
-        let expire = entry.expire_at();
+        let (expire, field_deadline) = (entry.expire_at(), entry.field_deadline());
         self.table.insert(hash, entry);
         self.note_deadline(hash, None, expire, now_ms);
+        self.note_field_deadline(hash, None, field_deadline);
     }
 
     /// Adds an entry in the place of the one with its key, and returns that.
@@ -80,10 +91,11 @@ impl Database {
             self.insert(hash, entry, now_ms);
             return None;
         };
-        let expire = entry.expire_at();
+        let (expire, field_deadline) = (entry.expire_at(), entry.field_deadline());
         let old = std::mem::replace(&mut *present, entry);
         drop(present);
         self.note_deadline(hash, old.expire_at(), expire, now_ms);
+        self.note_field_deadline(hash, old.field_deadline(), field_deadline);
         Some(old)
     }
 
@@ -105,7 +117,7 @@ impl Database {
             self.insert(hash, entry, now_ms);
             return None;
         };
-        let old_expire = present.expire_at();
+        let (old_expire, old_field_deadline) = (present.expire_at(), present.field_deadline());
         let mut replaced = None;
         if matches!(present.value(), ValueRef::Object(_)) {
             replaced = Some(std::mem::replace(&mut *present, Entry::new(key, value, expire)));
@@ -114,14 +126,18 @@ impl Database {
             present.set_expire(expire);
         }
         present.set_access(access);
+        let field_deadline = present.field_deadline();
         drop(present);
         self.note_deadline(hash, old_expire, expire, now_ms);
+        self.note_field_deadline(hash, old_field_deadline, field_deadline);
         replaced
     }
 
     /// Takes the entry of a key out.
     pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
-        self.table.remove(hash, key)
+        let entry = self.table.remove(hash, key)?;
+        self.note_field_deadline(hash, entry.field_deadline(), None);
+        Some(entry)
     }
 
     /// Sets or removes a key's deadline; `false` if the key is absent.
@@ -154,6 +170,7 @@ impl Database {
         self.table.entry_bytes()
             + self.table.memory_usage()
             + self.indexes().map(ExpireIndex::memory_usage).sum::<usize>()
+            + self.field_deadlines.memory_usage()
     }
 
     /// The time after which [`Database::expire_next`] finds something to do.
@@ -184,10 +201,66 @@ impl Database {
                 self.expires.register(hash, now_ms.saturating_add(RETRY_MS), now_ms);
             } else {
                 let key = entry.key().as_ptr();
-                return self.table.remove_by_hash(hash, |entry| entry.key().as_ptr() == key);
+                let entry = self.table.remove_by_hash(hash, |entry| entry.key().as_ptr() == key)?;
+                self.note_field_deadline(hash, entry.field_deadline(), None);
+                return Some(entry);
             }
         }
         None
+    }
+
+    /// Says that the earliest deadline of a hash's fields has changed.
+    #[inline]
+    pub fn note_field_deadline(&mut self, hash: u64, old: Option<i64>, new: Option<i64>) {
+        self.field_deadlines.change(hash, old, new);
+    }
+
+    /// Whether fields of some hash are over.
+    #[inline]
+    pub fn has_due_fields(&self, now_ms: i64) -> bool {
+        self.field_deadlines.earliest().is_some_and(|at_ms| at_ms < now_ms)
+    }
+
+    /// The key of a hash of which fields are over, unless its hash `is_locked`.
+    pub fn next_with_due_fields(
+        &mut self,
+        now_ms: i64,
+        is_locked: impl Fn(u64) -> bool,
+    ) -> Option<Box<[u8]>> {
+        loop {
+            let mut due = self.field_deadlines.due(now_ms);
+            let (at_ms, hash) = due.find(|&(_, hash)| !is_locked(hash))?;
+            let table = &self.table;
+            let is_it =
+                |entry: &Entry| entry.field_deadline() == Some(at_ms) && table.hash(entry.key()) == hash;
+            if let Some(entry) = table.find_by_hash(hash, is_it) {
+                return Some(entry.key().into());
+            }
+            drop(due);
+            self.field_deadlines.change(hash, Some(at_ms), None);
+        }
+    }
+
+    /// Removes up to `budget` fields of a hash that are over, and tells which; whether the hash is empty then, so that
+    /// its key is to go.
+    pub fn expire_fields(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        now_ms: i64,
+        budget: usize,
+        on_expired: impl FnMut(&[u8]),
+    ) -> bool {
+        let Some(mut entry) = self.table.find_mut(hash, key) else { return false };
+        let old = entry.field_deadline();
+        if old.is_none_or(|at_ms| at_ms >= now_ms) {
+            return false;
+        }
+        let expired = entry.change_collection(|fields: &mut Hash| fields.expire(now_ms, budget, on_expired));
+        let new = entry.field_deadline();
+        drop(entry);
+        self.note_field_deadline(hash, old, new);
+        expired.is_some_and(|(_, is_empty)| is_empty)
     }
 
     /// Visits up to `count` entries for eviction to choose from, or, with `only_deadlines`, of those
@@ -228,7 +301,10 @@ impl Database {
 
     /// Takes entries out of a database that is to be emptied, in slices: see [`Table::drain_some`].
     pub fn drain_some(&mut self, cursor: u64, budget: usize, take: impl FnMut(Entry)) -> u64 {
-        self.table.drain_some(cursor, budget, take)
+        let before = self.table.len();
+        let next = self.table.drain_some(cursor, budget, take);
+        self.field_deadlines.discard_some(before - self.table.len());
+        next
     }
 
     /// Registers a deadline that is earlier than what the index knows of.

@@ -19,10 +19,11 @@ use std::ptr::{self, NonNull};
 
 use crate::base::number::parse_i64;
 
+use super::hash;
 use super::packed::PackedRef;
 use super::set::IntsRef;
 use super::size_class::allocation_size;
-use super::value::{Kind, Value};
+use super::value::{Collection, Kind, Stored, Value};
 
 /// Longest string or packed collection, in bytes, kept inside the block; longer ones are a [`Value`].
 pub const INLINE_BYTES_MAX: usize = 1024;
@@ -211,7 +212,7 @@ impl Entry {
             ValueRef::Int(_) => "int",
             ValueRef::Bytes(_) if self.header().meta & RAW != 0 => "raw",
             ValueRef::Bytes(_) => "embstr",
-            ValueRef::Packed(kind, _) => kind.packed_name(),
+            ValueRef::Packed(kind, packed) => kind.packed_name(packed),
             ValueRef::Ints(_) => "intset",
             ValueRef::Object(value) => value.encoding_name(),
         }
@@ -228,6 +229,16 @@ impl Entry {
     /// Whether the deadline lies before `now_ms`; at the very millisecond the key still lives, as in Redis.
     pub fn is_expired(&self, now_ms: i64) -> bool {
         self.expire_at().is_some_and(|at_ms| now_ms > at_ms)
+    }
+
+    /// The earliest deadline of a field, if this is a hash that has such, in Unix milliseconds.
+    #[inline]
+    pub fn field_deadline(&self) -> Option<i64> {
+        match self.value() {
+            ValueRef::Packed(Kind::Hash, packed) => hash::earliest_deadline(packed),
+            ValueRef::Object(Value::Hash(hash)) => hash.view().earliest_deadline(),
+            _ => None,
+        }
     }
 
     /// The 24-bit access clock or counter.
@@ -256,6 +267,33 @@ impl Entry {
         self.drop_object();
         self.make_room(value.len(), 0);
         self.store(value);
+    }
+
+    /// Changes a collection, and tells whether it is empty afterwards; `None`, and no change, when the value is of another
+    /// type.
+    #[inline]
+    pub fn change_collection<T: Collection, R>(
+        &mut self,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Option<(R, bool)> {
+        let inside = match self.value() {
+            ValueRef::Packed(kind, packed) if kind == T::KIND => T::from_packed(packed.to_packed()),
+            ValueRef::Ints(ints) => T::from_ints(ints.to_ints()),
+            _ => None,
+        };
+        if let Some(mut collection) = inside {
+            let result = change(&mut collection);
+            let is_empty = collection.is_empty();
+            match collection.into_stored() {
+                Stored::Packed(packed) => self.set_value(NewValue::Packed(T::KIND, packed.as_ref())),
+                Stored::Ints(ints) => self.set_value(NewValue::Ints(ints.as_ref())),
+                Stored::Value(value) => self.set_value(NewValue::Object(Box::new(value))),
+            }
+            return Some((result, is_empty));
+        }
+        let collection = T::value_mut(self.object_mut()?)?;
+        let result = change(collection);
+        Some((result, collection.is_empty()))
     }
 
     /// Replaces the value by an integer.

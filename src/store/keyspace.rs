@@ -19,6 +19,8 @@ pub struct KeyspaceCounters {
     pub misses: u64,
     /// Keys removed because their time had come.
     pub expired: u64,
+    /// Fields of hashes removed because their time had come.
+    pub expired_fields: u64,
     /// Keys removed to stay below `maxmemory`.
     pub evicted: u64,
     /// Changes of the dataset (`rdb_changes_since_last_save`).
@@ -283,6 +285,60 @@ impl Keyspace {
             }
         }
         removed
+    }
+
+    /// Whether fields of some hash in the database are over and may go.
+    #[inline]
+    pub fn has_due_fields(&self, database: usize, now: UnixMillis) -> bool {
+        !self.keeps_expired
+            && self.databases.get(database).is_some_and(|database| database.has_due_fields(now))
+    }
+
+    /// Removes up to `budget` fields of the hash at `key` that are over, and tells which; the key goes with the last one.
+    /// Whether it did.
+    pub fn expire_fields(
+        &mut self,
+        database: usize,
+        key: &[u8],
+        now: UnixMillis,
+        budget: usize,
+        mut on_expired: impl FnMut(&[u8]),
+    ) -> bool {
+        let hash = self.hash(key);
+        let mut count = 0;
+        let is_empty = self.databases[database].expire_fields(hash, key, now, budget, |field| {
+            count += 1;
+            on_expired(field);
+        });
+        if is_empty && let Some(entry) = self.databases[database].remove(hash, key) {
+            self.graveyard.bury_entry(entry);
+        }
+        if count > 0 {
+            self.counters.expired_fields += count;
+            self.touch(database, key);
+        }
+        is_empty
+    }
+
+    /// Removes fields of hashes that are over, of all databases; `budget` is as in [`Keyspace::expire_cycle`], and so is
+    /// `is_locked`. `on_expired` is told the database, the key and the fields, and whether the key went with them.
+    pub fn expire_fields_cycle(
+        &mut self,
+        now: UnixMillis,
+        budget: &mut usize,
+        is_locked: impl Fn(u64) -> bool,
+        mut on_expired: impl FnMut(usize, &[u8], &[Box<[u8]>], bool),
+    ) {
+        for index in 0..self.databases.len() {
+            while *budget > 0 {
+                let Some(key) = self.databases[index].next_with_due_fields(now, &is_locked) else { break };
+                let mut fields = Vec::new();
+                let is_gone =
+                    self.expire_fields(index, &key, now, *budget, |field| fields.push(field.into()));
+                *budget = budget.saturating_sub(fields.len().max(1));
+                on_expired(index, &key, &fields, is_gone);
+            }
+        }
     }
 
     /// Takes a database over that was replaced, to be freed by [`Keyspace::free_some`].

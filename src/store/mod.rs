@@ -8,11 +8,13 @@
 pub mod access;
 mod bucket;
 pub mod database;
+pub mod deadlines;
 mod directory;
 pub mod entry;
 pub mod evict;
 pub mod expire;
 pub mod graveyard;
+pub mod hash;
 pub mod keyspace;
 pub mod list;
 pub mod packed;

@@ -148,12 +148,15 @@ impl<'a> PackedRef<'a> {
     pub fn find(self, bytes: &[u8], first: usize, step: usize) -> Option<(usize, usize)> {
         let wanted = Element::of(bytes);
         let mut elements = self.iter();
-        let mut index = 0;
+        let (mut index, mut candidate) = (0, first);
         loop {
             let place = elements.place();
-            let element = elements.next()?;
-            if index >= first && (index - first).is_multiple_of(step) && element == wanted {
+            if index < candidate {
+                elements.step_over()?;
+            } else if elements.next()? == wanted {
                 return Some((index, place));
+            } else {
+                candidate += step;
             }
             index += 1;
         }
@@ -181,9 +184,26 @@ impl<'a> Elements<'a> {
     /// The place after `count` more elements.
     pub fn place_after(mut self, count: usize) -> usize {
         for _ in 0..count {
-            self.next();
+            if self.step_over().is_none() {
+                break;
+            }
         }
         self.at
+    }
+
+    /// Moves over the next element.
+    #[inline]
+    fn step_over(&mut self) -> Option<()> {
+        let tag = *self.bytes.get(self.at)?;
+        self.at += 1;
+        self.at += match tag {
+            ..=223 => tag as usize,
+            LENGTH_U16 => u16::from_le_bytes(self.number()?) as usize,
+            LENGTH_U32 => u32::from_le_bytes(self.number()?) as usize,
+            INT_8..=INT_64 => 1 << (tag - INT_8),
+            SMALL_INT.. => 0,
+        };
+        Some(())
     }
 
     fn take(&mut self, count: usize) -> Option<&'a [u8]> {
@@ -297,6 +317,9 @@ impl Packed {
 
     /// Makes `length` bytes of room at `place` where `present` bytes are.
     fn open(&mut self, place: usize, length: usize, present: usize) {
+        if length == present {
+            return;
+        }
         let end = place + present;
         let old_len = self.bytes.len();
         if length > present {

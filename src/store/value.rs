@@ -5,6 +5,7 @@
 //! here.
 
 use super::entry::ValueRef;
+use super::hash::{self, Hash};
 use super::list::List;
 use super::packed::{Packed, PackedRef};
 use super::set::{Ints, IntsRef, Set};
@@ -42,8 +43,11 @@ impl Kind {
     }
 
     /// The name OBJECT ENCODING answers for the packed form.
-    pub const fn packed_name(self) -> &'static str {
-        "listpack"
+    pub fn packed_name(self, packed: PackedRef<'_>) -> &'static str {
+        match self {
+            Kind::Hash => hash::packed_name(packed),
+            _ => "listpack",
+        }
     }
 
     pub(super) const fn tag(self) -> u8 {
@@ -63,6 +67,8 @@ pub enum Value {
     String(Vec<u8>),
     /// A list.
     List(List),
+    /// A hash.
+    Hash(Hash),
     /// A set.
     Set(Set),
     /// A sorted set.
@@ -77,6 +83,7 @@ impl Value {
         match self {
             Value::String(_) => "string",
             Value::List(_) => Kind::List.type_name(),
+            Value::Hash(_) => Kind::Hash.type_name(),
             Value::Set(_) => Kind::Set.type_name(),
             Value::SortedSet(_) => Kind::SortedSet.type_name(),
             Value::Stream(_) => Kind::Stream.type_name(),
@@ -88,6 +95,7 @@ impl Value {
         match self {
             Value::String(_) => "raw",
             Value::List(list) => list.encoding_name(),
+            Value::Hash(hash) => hash.encoding_name(),
             Value::Set(set) => set.encoding_name(),
             Value::SortedSet(set) => set.encoding_name(),
             Value::Stream(stream) => stream.encoding_name(),
@@ -115,6 +123,7 @@ impl Value {
         let content = match self {
             Value::String(bytes) => allocation_size(bytes.capacity()),
             Value::List(list) => list.memory_usage(),
+            Value::Hash(hash) => hash.memory_usage(),
             Value::Set(set) => set.memory_usage(),
             Value::SortedSet(set) => set.memory_usage(),
             Value::Stream(stream) => stream.memory_usage(),
@@ -128,6 +137,7 @@ impl Value {
         match self {
             Value::String(bytes) => release_tail(bytes),
             Value::List(list) => list.free_some(budget),
+            Value::Hash(hash) => hash.free_some(budget),
             Value::Set(set) => set.free_some(budget),
             Value::SortedSet(set) => set.free_some(budget),
             Value::Stream(stream) => stream.free_some(budget),

@@ -7,6 +7,7 @@ use super::{Client, Reply};
 const QUESTIONS: &[(&str, &str)] = &[
     ("string", "GET KEY"),
     ("list", "LRANGE KEY 0 -1"),
+    ("hash", "HGETALL KEY"),
     ("set", "SMEMBERS KEY"),
     ("zset", "ZRANGE KEY 0 -1 WITHSCORES"),
     ("stream", "XRANGE KEY - +"),
@@ -26,6 +27,11 @@ pub fn everything_about(client: &mut Client, key: &[u8]) -> Vec<Answer> {
         let mut reply = client.command(&words);
         if let ("SMEMBERS KEY", Reply::Array(members)) = (question, &mut reply) {
             members.sort();
+        }
+        if let ("HGETALL KEY", Reply::Array(items)) = (question, &mut reply) {
+            let mut pairs: Vec<Vec<Reply>> = items.chunks(2).map(<[Reply]>::to_vec).collect();
+            pairs.sort();
+            *items = pairs.concat();
         }
         (words, reply)
     };

@@ -83,13 +83,14 @@ pub fn equal(command: &[Vec<u8>], queued: &[Vec<Vec<u8>>], redis: &Reply, ours: 
 /// Equal but for chance, clocks and what differs from process to process.
 fn equal_by_chance(name: &str, redis: &Reply, ours: &Reply) -> bool {
     match name {
-        "KEYS" => sorted(redis) == sorted(ours),
+        "KEYS" | "HKEYS" | "HVALS" => sorted(redis) == sorted(ours),
+        "HGETALL" => sorted_pairs(redis) == sorted_pairs(ours),
         "SMEMBERS" | "SINTER" | "SUNION" | "SDIFF" | "SPOP" => {
             std::mem::discriminant(redis) == std::mem::discriminant(ours) && sorted(redis) == sorted(ours)
         }
         // The cursors differ; whole iterations are compared elsewhere.
-        "SCAN" | "SSCAN" | "ZSCAN" | "TIME" => same_shape(redis, ours),
-        "SRANDMEMBER" | "ZRANDMEMBER" => same_shape(redis, ours),
+        "SCAN" | "SSCAN" | "ZSCAN" | "HSCAN" | "TIME" => same_shape(redis, ours),
+        "SRANDMEMBER" | "ZRANDMEMBER" | "HRANDFIELD" => same_shape(redis, ours),
         "RANDOMKEY" => redis.is_nil() == ours.is_nil(),
         "TTL" | "EXPIRETIME" => near(redis, ours, TIME_TOLERANCE_MS / 1000),
         "PTTL" | "PEXPIRETIME" => near(redis, ours, TIME_TOLERANCE_MS),
@@ -125,6 +126,16 @@ fn sorted(reply: &Reply) -> Option<Vec<Reply>> {
     let mut items = items.clone();
     items.sort();
     Some(items)
+}
+
+fn sorted_pairs(reply: &Reply) -> Option<Vec<(Reply, Reply)>> {
+    let mut pairs: Vec<(Reply, Reply)> = match reply {
+        Reply::Map(pairs) => pairs.clone(),
+        Reply::Array(items) => items.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect(),
+        _ => return None,
+    };
+    pairs.sort();
+    Some(pairs)
 }
 
 fn same_shape(redis: &Reply, ours: &Reply) -> bool {

@@ -28,6 +28,21 @@ const SETS: [&[u8]; 5] = [b"s", b"set", b"{t}s", b"{t}set", b"{t}union"];
 /// Keys that few other commands use, so that streams live for a while.
 const STREAM_KEYS: [&[u8]; 8] =
     [b"stream:1", b"stream:1", b"stream:1", b"stream:1", b"stream:1", b"{t}stream", b"{t}stream", b"a"];
+/// Keys that mostly hold a hash.
+const HASHES: [&[u8]; 4] = [b"h", b"hash", b"{t}h", b"{t}hash"];
+/// Few fields of hashes, so that commands meet; one too long for a packed hash.
+const FIELDS: [&[u8]; 10] = [
+    b"f",
+    b"g",
+    b"h",
+    b"1",
+    b"-7",
+    b"",
+    b"\x00\xff",
+    b"field",
+    b"9223372036854775807",
+    b"a field of more than sixty-four bytes makes a hash a table of its own..",
+];
 const INTEGERS: [&str; 22] = [
     "0",
     "1",
@@ -308,7 +323,11 @@ impl Generator {
             "set" if !random.one_in(12) => return random.pick(&SETS).to_vec(),
             "key" if random.one_in(6) => return random.pick(&LISTS).to_vec(),
             "key" if random.one_in(6) => return random.pick(&SETS).to_vec(),
-            "key" | "list" | "set" => return random.pick(&KEYS).to_vec(),
+            "hash" if !random.one_in(12) => return random.pick(&HASHES).to_vec(),
+            "key" if random.one_in(6) => return random.pick(&HASHES).to_vec(),
+            "key" | "list" | "set" | "hash" => return random.pick(&KEYS).to_vec(),
+            "field" if random.one_in(30) => return random.pick(&FIELDS).to_vec(),
+            "field" => return random.pick(&FIELDS[..9]).to_vec(),
             "pattern" => return random.pick(&PATTERNS).to_vec(),
             "value" => return self.value(),
             "member" => return random.pick(&MEMBERS).to_vec(),

@@ -10,7 +10,7 @@ const GT_WITH_LT: &str = "ERR GT and LT options at the same time are not compati
 
 /// Under which conditions a time is set.
 #[derive(Clone, Copy, Debug, Default)]
-struct Conditions {
+pub(in crate::command) struct Conditions {
     nx: bool,
     xx: bool,
     gt: bool,
@@ -41,8 +41,13 @@ impl Conditions {
         Ok(conditions)
     }
 
+    /// The condition that one word names, if it does.
+    pub(in crate::command) fn of_word(word: &[u8]) -> Option<Self> {
+        Self::parse(&[word]).ok()
+    }
+
     /// Whether `when` may take the place of `current`. No time counts as one that never comes.
-    fn allow(self, when: UnixMillis, current: Option<UnixMillis>) -> bool {
+    pub(in crate::command) fn allow(self, when: UnixMillis, current: Option<UnixMillis>) -> bool {
         match current {
             None => !self.xx && !self.gt,
             Some(current) => !self.nx && (!self.gt || when > current) && (!self.lt || when < current),

@@ -3,7 +3,7 @@
 //! Rows of containers that the server family owns (`MEMORY USAGE`, `DEBUG OBJECT`) take their handlers from here.
 
 mod delete;
-mod expire;
+pub(super) mod expire;
 mod object;
 mod rename;
 pub mod scan;

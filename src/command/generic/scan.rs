@@ -67,10 +67,22 @@ impl Default for Wanted<'_> {
 impl<'a> Wanted<'a> {
     /// Reads the options, which stand behind a cursor. Only `of_keys` there is TYPE.
     pub fn parse(arguments: &[&'a [u8]], of_keys: bool) -> Result<Self, &'static str> {
+        Self::parse_with_flag(arguments, of_keys, None).map(|(wanted, _)| wanted)
+    }
+
+    /// Like [`Wanted::parse`], and tells whether the word `flag` stands among the options.
+    pub fn parse_with_flag(
+        arguments: &[&'a [u8]],
+        of_keys: bool,
+        flag: Option<&str>,
+    ) -> Result<(Self, bool), &'static str> {
         let mut wanted = Wanted::default();
+        let mut is_flagged = false;
         let mut options = Cursor::new(arguments, 0);
         while !options.is_done() {
-            if options.remaining() < 2 {
+            if flag.is_some_and(|flag| options.accept(flag)) {
+                is_flagged = true;
+            } else if options.remaining() < 2 {
                 return Err(SYNTAX);
             } else if options.accept("count") {
                 let count = integer(options.need()?)?;
@@ -83,7 +95,7 @@ impl<'a> Wanted<'a> {
                 return Err(SYNTAX);
             }
         }
-        Ok(wanted)
+        Ok((wanted, is_flagged))
     }
 
     /// Whether a key, field or member matches the pattern.

@@ -3,6 +3,7 @@
 //!
 //! Nothing here takes part in parsing: handlers read their arguments themselves.
 
+mod hash;
 mod list;
 mod sorted_set;
 mod stream;

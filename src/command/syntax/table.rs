@@ -1,6 +1,7 @@
 //! The syntax of every command that takes arguments, family by family; facts of Redis 7.2 but where a later version is
 //! named.
 
+use super::hash::HASH;
 use super::list::LIST;
 use super::sorted_set::SORTED_SET;
 use super::stream::STREAM;
@@ -14,6 +15,7 @@ pub(super) const FAMILIES: &[Family] = &[
     CLUSTER,
     CONNECTION,
     GENERIC,
+    HASH,
     LIST,
     PUBSUB,
     SERVER,

@@ -78,7 +78,7 @@ impl SortedSet {
     /// The name OBJECT ENCODING answers.
     pub fn encoding_name(&self) -> &'static str {
         match self {
-            SortedSet::Packed(_) => Kind::SortedSet.packed_name(),
+            SortedSet::Packed(packed) => Kind::SortedSet.packed_name(packed.as_ref()),
             SortedSet::Tree(_) => "skiplist",
         }
     }
