@@ -256,13 +256,16 @@ impl Context<'_> {
         let database = self.caller.database as usize;
         let mut effect: Vec<Box<[u8]>> = vec![Box::from(b"HDEL".as_slice()), Box::from(key)];
         let is_on = self.effects.on;
-        self.keyspace.expire_fields(database, key, self.now, usize::MAX, |field| {
+        let mut count = 0;
+        let is_gone = self.keyspace.expire_fields(database, key, self.now, usize::MAX, |field| {
+            count += 1;
             if is_on {
                 effect.push(field.into());
             }
         });
-        if effect.len() > 2 {
+        if count > 0 {
             self.effects.push(database, &effect);
+            self.notices.fields_expired(self.config.notify_keyspace_events, database, key, is_gone);
         }
     }
 

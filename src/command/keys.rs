@@ -41,7 +41,8 @@ pub enum Begin {
         /// From which argument on it is looked for, as clients are told; from the end when negative.
         from: i32,
         /// The options that may stand before it, and how many arguments each takes: with any given, nothing else may,
-        /// and the search does not take an option's argument for the keyword.
+        /// and the search does not take an option's argument for the keyword. One without a name in front of them
+        /// says how many arguments stand before all options.
         options: &'static [(&'static str, usize)],
     },
 }
@@ -191,7 +192,11 @@ enum Located {
 fn find_keyword(arguments: &[&[u8]], word: &str, from: i32, options: &[(&str, usize)]) -> Option<usize> {
     let is = |at: usize, word: &str| arguments[at].eq_ignore_ascii_case(word.as_bytes());
     if !options.is_empty() {
-        let mut at = 1;
+        let (before, options) = match options {
+            [("", before), options @ ..] => (*before, options),
+            _ => (0, options),
+        };
+        let mut at = 1 + before;
         while at < arguments.len() && !is(at, word) {
             let (_, taken) = options.iter().find(|(option, _)| is(at, option))?;
             at += 1 + taken;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::pubsub::{Audience, Registry, Topic};
-use super::tracking::Tracked;
+use super::tracking::{Readers, Tracked};
 use crate::base::slot::ShardId;
 use crate::config::KeyspaceEvents;
 
@@ -59,6 +59,8 @@ pub enum Notice {
         key: Box<[u8]>,
         /// Who did it; nobody when the key's time came or memory was short.
         by: Option<Actor>,
+        /// Who has read it before; none yet when the key's shard has to find them ([`Notices::take_readers`]).
+        readers: Readers,
     },
     /// All keys of a database are gone.
     Flushed {
@@ -102,7 +104,17 @@ impl Notices {
     #[inline]
     pub fn change(&mut self, key: &[u8], by: Option<Actor>) {
         if !self.tracked.is_empty() || self.registry.has_prefixes() || self.collects_for_others {
-            self.list.push(Notice::Changed { key: Box::from(key), by });
+            let readers = if self.collects_for_others { Readers::new() } else { self.tracked.forget(key) };
+            self.list.push(Notice::Changed { key: Box::from(key), by, readers });
+        }
+    }
+
+    /// Finds who has read the keys whose changes came from another shard.
+    pub fn take_readers(&mut self, notices: &mut [Notice]) {
+        for notice in notices {
+            if let Notice::Changed { key, readers, .. } = notice {
+                *readers = self.tracked.forget(key);
+            }
         }
     }
 
@@ -133,6 +145,15 @@ impl Notices {
     /// Says that a key's time came: it is gone.
     pub fn expired(&mut self, wanted: KeyspaceEvents, database: usize, key: &[u8]) {
         self.event(wanted, KeyspaceEvents::EXPIRED, database, key, "expired");
+        self.change(key, None);
+    }
+
+    /// Says that the time of fields of a hash came, and whether the hash went with them.
+    pub fn fields_expired(&mut self, wanted: KeyspaceEvents, database: usize, key: &[u8], is_gone: bool) {
+        self.event(wanted, KeyspaceEvents::HASH, database, key, "hexpired");
+        if is_gone {
+            self.event(wanted, KeyspaceEvents::GENERIC, database, key, "del");
+        }
         self.change(key, None);
     }
 

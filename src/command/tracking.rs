@@ -12,10 +12,13 @@ use super::notice::Actor;
 use super::session::Session;
 use crate::resp::error::SYNTAX;
 
+/// Connections that have read a key.
+pub type Readers = SmallVec<[Actor; 1]>;
+
 /// The keys of one shard that clients have read since they last heard of a change, whatever the database.
 #[derive(Debug, Default)]
 pub struct Tracked {
-    keys: AHashMap<Box<[u8]>, SmallVec<[Actor; 1]>>,
+    keys: AHashMap<Box<[u8]>, Readers>,
     items: usize,
 }
 
@@ -50,7 +53,7 @@ impl Tracked {
     }
 
     /// Connections that have read the key; they are forgotten.
-    pub fn forget(&mut self, key: &[u8]) -> SmallVec<[Actor; 1]> {
+    pub fn forget(&mut self, key: &[u8]) -> Readers {
         let readers = self.keys.remove(key).unwrap_or_default();
         self.items -= readers.len();
         readers

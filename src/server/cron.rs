@@ -104,11 +104,17 @@ fn expire_slice(env: Env<'_>, own: &mut Shard) -> bool {
             effects.push(database, &[b"DEL".as_slice(), entry.key()]);
             notices.expired(env.config.notify_keyspace_events, database, entry.key());
         });
-        keyspace.expire_fields_cycle(env.now, &mut fields_budget, is_locked, |database, key, fields, _| {
-            let fields = fields.iter().map(|field| &**field);
-            let effect: Vec<&[u8]> = [b"HDEL".as_slice(), key].into_iter().chain(fields).collect();
-            effects.push(database, &effect);
-        });
+        keyspace.expire_fields_cycle(
+            env.now,
+            &mut fields_budget,
+            is_locked,
+            |database, key, fields, is_gone| {
+                let fields = fields.iter().map(|field| &**field);
+                let effect: Vec<&[u8]> = [b"HDEL".as_slice(), key].into_iter().chain(fields).collect();
+                effects.push(database, &effect);
+                notices.fields_expired(env.config.notify_keyspace_events, database, key, is_gone);
+            },
+        );
         budget == 0 || fields_budget == 0
     })
 }

@@ -319,7 +319,11 @@ impl Core {
 
     /// Tells a client of changes of keys that it, or another, caches; false when it is gone.
     fn push_invalidation(&mut self, id: SocketId, keys: Option<&[&[u8]]>) -> bool {
-        let Some(connection) = self.connection(id) else { return false };
+        // One that is about to be closed (QUIT) is gone for all others.
+        let Some(connection) = self.connection(id).filter(|connection| connection.phase == Phase::Open)
+        else {
+            return false;
+        };
         let protocol = connection.session.caller.protocol;
         let mut message = Vec::new();
         let mut reply = Reply::new(&mut message, protocol);
@@ -374,7 +378,7 @@ impl Core {
     pub fn find_client(&self, client: u64) -> Option<SocketId> {
         let mut connections = self.connections.iter().flatten();
         let found = connections.find(|connection| connection.session.id == client)?;
-        (found.phase != Phase::Broken).then_some(found.socket)
+        (found.phase == Phase::Open).then_some(found.socket)
     }
 
     fn begin_redirected(&mut self, own: &mut Shard, ticket: Ticket, options: Options, found: Option<Actor>) {

@@ -108,7 +108,7 @@ impl Shard {
                 Notice::Event { database, key, event, forms } => {
                     self.post_event(database, &key, event, forms)
                 }
-                Notice::Changed { key, by } => self.post_change(key, by),
+                Notice::Changed { key, by, readers } => self.post_change(&key, by, &readers),
                 Notice::Flushed { shards } => {
                     (0..shards).for_each(|home| self.invalidations.push(home, Post::Flushed));
                 }
@@ -147,15 +147,15 @@ impl Shard {
         }
     }
 
-    fn post_change(&mut self, key: Box<[u8]>, by: Option<Actor>) {
-        for home in self.notices.registry.followers(&key) {
-            self.invalidations.push(home, Post::Followed { key: key.clone(), by });
+    fn post_change(&mut self, key: &[u8], by: Option<Actor>, readers: &[Actor]) {
+        for home in self.notices.registry.followers(key) {
+            self.invalidations.push(home, Post::Followed { key: Box::from(key), by });
         }
-        self.post_invalidation(&key, by);
+        self.post_invalidation(key, by, readers);
     }
 
-    fn post_invalidation(&mut self, key: &[u8], by: Option<Actor>) {
-        for (home, connection) in self.notices.tracked.forget(key) {
+    fn post_invalidation(&mut self, key: &[u8], by: Option<Actor>, readers: &[Actor]) {
+        for &(home, connection) in readers {
             self.invalidations.push(home, Post::Invalidated { connection, key: Box::from(key), by });
         }
     }
@@ -182,7 +182,8 @@ impl Shard {
             let total: u64 = env.server.shards.iter().map(|shard| shard.tracking_keys.get()).sum();
             let excess = excess.min(total.saturating_sub(keys_max as u64) as usize);
             for key in self.notices.tracked.some_keys(excess) {
-                self.post_invalidation(&key, None);
+                let readers = self.notices.tracked.forget(&key);
+                self.post_invalidation(&key, None, &readers);
             }
             self.publish_tracked(env);
         }

@@ -479,6 +479,7 @@ impl Home {
         }
         if row.flags.contains(Flags::DENYOOM) {
             own.make_room_within(env, (transaction.id, order as u32));
+            own.announce();
         }
         if let Run::Keyspace(handler) = row.run {
             own.notices.actor = Some(actor);

@@ -447,7 +447,8 @@ impl Shard {
                 Outcome::Taken(names.into_iter().map(take).collect())
             }
             Work::Put(put) => {
-                let Put { entries, effects, dirty, waits, notices, reader } = *put;
+                let Put { entries, effects, dirty, waits, mut notices, reader } = *put;
+                self.notices.take_readers(&mut notices);
                 self.keyspace.counters.dirty += dirty;
                 held.notices.extend(notices);
                 if let Some(reader) = reader {

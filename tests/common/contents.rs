@@ -35,6 +35,11 @@ pub fn everything_about(client: &mut Client, key: &[u8]) -> Vec<Answer> {
             }
             _ => {}
         }
+        if let ("HGETALL KEY", Reply::Array(items)) = (question, &mut reply) {
+            let mut pairs: Vec<Vec<Reply>> = items.chunks(2).map(<[Reply]>::to_vec).collect();
+            pairs.sort();
+            *items = pairs.concat();
+        }
         (words, reply)
     };
     let mut all = vec![ask("TYPE KEY"), ask("PEXPIRETIME KEY")];

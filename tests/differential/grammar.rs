@@ -61,6 +61,11 @@ pub const COMMANDS: &[(u32, &str)] = &[
         1,
         "( BLMOVE $list $list ( LEFT | RIGHT ) ( LEFT | RIGHT ) $timeout | BRPOPLPUSH $list $list $timeout | BLMPOP $timeout ( 1 $list | 2 $list $list | $small $list ) ( LEFT | RIGHT ) ( COUNT $small | ) )",
     ),
+    (
+        2,
+        "SORT ( $list | $list | $key ) ( BY nosort | ) ( LIMIT $small $small | ) ( GET # GET # | ) ( DESC | ASC | ) ( ALPHA | ) ( STORE $list | )",
+    ),
+    (1, "SORT_RO $list ( LIMIT $small $small | ) ( DESC | ) ( ALPHA | )"),
     // bitmaps
     (4, "SETBIT $key $bit ( 0 | 1 )"),
     (1, "SETBIT $key $bit $integer"),

@@ -523,3 +523,54 @@ fn keys_that_a_pause_keeps_are_hidden() {
     case.run("SET a 2");
     assert_eq!(case.run("GET a"), "$1\r\n2\r\n");
 }
+
+#[test]
+fn sorting() {
+    let mut case = Case::new();
+    let run = |case: &mut Case, line: &str| {
+        let reply = case.run(line);
+        reply.split("\r\n").filter(|part| !part.starts_with(['$', '*'])).collect::<Vec<_>>().join(" ")
+    };
+    case.run("RPUSH l 3 10 1 2");
+    case.run("RPUSH text b a C");
+    case.run("ZADD z 1 9 2 8");
+    case.run("SADD s b c a");
+    case.run("MSET w3 1 w10 2 w1 3 o1 one o3 three x y");
+    for (line, expected) in [
+        ("SORT l", "1 2 3 10 "),
+        ("SORT l DESC", "10 3 2 1 "),
+        ("SORT l ALPHA", "1 10 2 3 "),
+        ("SORT l LIMIT 1 2", "2 3 "),
+        ("SORT l LIMIT -5 2", "1 2 "),
+        ("SORT l LIMIT 9 2", ""),
+        ("SORT l LIMIT 1 -1", "2 3 10 "),
+        ("SORT l BY nosort", "3 10 1 2 "),
+        ("SORT l BY nosort DESC LIMIT 0 2", "2 1 "),
+        ("SORT l BY w*", "2 3 10 1 "),
+        ("SORT l BY w* ALPHA DESC", "1 10 3 2 "),
+        ("SORT_RO l LIMIT 0 2 GET # GET o*", "1 one 2  "),
+        ("SORT z", "8 9 "),
+        ("SORT z BY nosort", "9 8 "),
+        ("SORT s ALPHA DESC", "c b a "),
+        ("SORT s BY nosort STORE d", ":3 "),
+        ("LRANGE d 0 -1", "a b c "),
+        ("SORT text", "-ERR One or more scores can't be converted into double "),
+        ("SORT text ALPHA", "C a b "),
+        ("SORT x", "-WRONGTYPE Operation against a key holding the wrong kind of value "),
+        ("SORT none", ""),
+        ("SORT l LIMIT 1", "-ERR syntax error "),
+        ("SORT l LIMIT 1 x", "-ERR value is not an integer or out of range "),
+        ("SORT_RO l STORE d", "-ERR syntax error "),
+        ("SORT l BY nosort GET o* STORE d", ":4 "),
+        ("LRANGE d 0 -1", "three  one  "),
+        ("SORT none STORE d", ":0 "),
+        ("EXISTS d", ":0 "),
+    ] {
+        let expected = expected.replace("2  ", "2 ");
+        let reply = run(&mut case, line).replace("  ", " ");
+        assert_eq!(reply, expected.replace("  ", " "), "{line}");
+    }
+    case.shards = 2;
+    assert!(case.run("SORT l BY w*").starts_with("-ERR BY option of SORT denied in cluster mode"));
+    assert_eq!(run(&mut case, "SORT l GET #"), "1 2 3 10 ");
+}

@@ -7,13 +7,14 @@ pub(super) mod expire;
 mod object;
 mod rename;
 pub mod scan;
+mod sort;
 mod whole;
 
 #[cfg(test)]
 mod generic_test;
 
 use super::args::integer;
-use super::keys::KeyFlags;
+use super::keys::{Begin, Find, KeyFlags};
 use super::{Command, Flags, Group, KeySpec, Merge, Route, Run};
 use crate::resp::error::DB_INDEX_OUT_OF_RANGE;
 
@@ -30,6 +31,20 @@ const REMOVED: &[KeySpec] = &[KeySpec::range(1, -1, 1, KeyFlags::RM.union(KeyFla
 /// Any number of keys that are only looked at.
 const ALL_INSPECTED: &[KeySpec] = &[KeySpec::range(1, -1, 1, KeyFlags::RO)];
 
+/// One key whose value is returned, and the one that STORE names.
+const SORTED: &[KeySpec] = &[
+    KeySpec::one(1, KeyFlags::RO.union(KeyFlags::ACCESS)),
+    KeySpec {
+        begin: Begin::Keyword { word: "STORE", from: 2, options: SORT_OPTIONS },
+        find: Find::Range { last: 0, step: 1, limit: 0 },
+        flags: KeyFlags::OW.union(KeyFlags::UPDATE),
+    },
+];
+/// What stands before STORE: the key, and the other options of SORT with how many arguments each takes.
+const SORT_OPTIONS: &[(&str, usize)] =
+    &[("", 1), ("BY", 1), ("LIMIT", 2), ("GET", 1), ("ASC", 0), ("DESC", 0), ("ALPHA", 0)];
+const SORT_COST: &str = "O(N+M*log(M)), N being the number of elements and M that of returned ones.";
+
 const FAST_WRITE: Flags = Flags::WRITE.union(Flags::FAST);
 const FAST_READ: Flags = Flags::READONLY.union(Flags::FAST);
 
@@ -38,6 +53,20 @@ const ON_ALL_SUCCEED: &[&str] = &["request_policy:all_shards", "response_policy:
 
 /// The rows of this family.
 pub const COMMANDS: &[Command] = &[
+    Command::new("sort", -2, Group::Generic, Run::Keyspace(sort::sort))
+        .flags(Flags::WRITE.union(Flags::DENYOOM))
+        .keys(SORTED)
+        .docs(
+            "1.0.0",
+            "Sorts the elements of a list, set or sorted set, and answers or stores them.",
+            SORT_COST,
+        )
+        .categories(&["set", "sortedset", "list", "dangerous"]),
+    Command::new("sort_ro", -2, Group::Generic, Run::Keyspace(sort::sort_ro))
+        .flags(Flags::READONLY)
+        .keys(READ)
+        .docs("7.0.0", "Sorts the elements of a list, set or sorted set, and answers them.", SORT_COST)
+        .categories(&["set", "sortedset", "list", "dangerous"]),
     Command::new("del", -2, Group::Generic, Run::Keyspace(delete::del))
         .flags(Flags::WRITE)
         .keys(REMOVED)

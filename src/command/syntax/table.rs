@@ -257,6 +257,12 @@ const CONNECTION: Family = &[
     ("select", &[integer("index")]),
 ];
 
+const BY_PATTERN: Argument = pattern("by-pattern").shown_as("pattern").after("BY").optional();
+const GET_PATTERNS: Argument =
+    pattern("get-pattern").shown_as("pattern").after("GET").optional().multiple_token();
+const SORT_LIMIT: Argument = block("limit", &[integer("offset"), integer("count")]).after("LIMIT").optional();
+const SORT_ORDER: Argument = one_of("order", &[token("asc", "ASC"), token("desc", "DESC")]).optional();
+
 const GENERIC: Family = &[
     (
         "copy",
@@ -353,6 +359,29 @@ const GENERIC: Family = &[
             pattern("pattern").after("MATCH").optional(),
             integer("count").after("COUNT").optional(),
             string("type").after("TYPE").optional().since("6.0.0"),
+        ],
+    ),
+    (
+        "sort",
+        &[
+            key("key", 0),
+            BY_PATTERN,
+            SORT_LIMIT,
+            GET_PATTERNS,
+            SORT_ORDER,
+            token("sorting", "ALPHA").optional(),
+            key("destination", 1).after("STORE").optional(),
+        ],
+    ),
+    (
+        "sort_ro",
+        &[
+            key("key", 0),
+            BY_PATTERN,
+            SORT_LIMIT,
+            GET_PATTERNS,
+            SORT_ORDER,
+            token("sorting", "ALPHA").optional(),
         ],
     ),
     ("touch", &[key("key", 0).multiple()]),

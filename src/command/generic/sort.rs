@@ -1,0 +1,277 @@
+//! SORT and SORT_RO: the elements of a list, a set or a sorted set in order, by themselves or by other keys.
+//!
+//! Keys that patterns name are known only once the elements are, so no lock can be taken on them before. With several shards
+//! such patterns are refused, as Redis refuses them in a cluster.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use crate::base::number::parse_f64;
+use crate::command::args::Cursor;
+use crate::command::context::{Context, KeyspaceEvents};
+use crate::resp::error::{SYNTAX, WRONG_TYPE};
+use crate::store::list::{End, Limit, List};
+use crate::store::set::Set;
+use crate::store::sorted_set::SortedSet;
+use crate::store::value::Kind;
+
+const NOT_A_NUMBER: &str = "ERR One or more scores can't be converted into double";
+const BY_DENIED: &str =
+    "ERR BY option of SORT denied in cluster mode when keys formed by the pattern may be in different slots.";
+const GET_DENIED: &str = "ERR GET option of SORT denied in cluster mode when keys formed by the pattern may be in different slots.";
+
+/// SORT key [BY pattern] [LIMIT offset count] [GET pattern ...] [ASC|DESC] [ALPHA] [STORE destination]
+pub fn sort(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
+    reply_sorted(ctx, arguments, true);
+}
+
+/// SORT_RO: the same without STORE.
+pub fn sort_ro(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
+    reply_sorted(ctx, arguments, false);
+}
+
+/// The options.
+#[derive(Default)]
+struct Options<'a> {
+    by: Option<&'a [u8]>,
+    /// Offset and count.
+    limit: Option<(i64, i64)>,
+    get: Vec<&'a [u8]>,
+    is_descending: bool,
+    is_alpha: bool,
+    destination: Option<&'a [u8]>,
+}
+
+impl<'a> Options<'a> {
+    fn parse(arguments: &[&'a [u8]], may_store: bool, shards: usize) -> Result<Self, &'static str> {
+        let mut options = Self::default();
+        let mut cursor = Cursor::new(arguments, 2);
+        while !cursor.is_done() {
+            let behind = cursor.remaining() - 1;
+            if cursor.accept("asc") {
+                options.is_descending = false;
+            } else if cursor.accept("desc") {
+                options.is_descending = true;
+            } else if cursor.accept("alpha") {
+                options.is_alpha = true;
+            } else if behind >= 2 && cursor.accept("limit") {
+                options.limit = Some((cursor.need_i64()?, cursor.need_i64()?));
+            } else if behind >= 1 && cursor.accept("by") {
+                let pattern = cursor.need()?;
+                options.by = Some(pattern);
+                if shards > 1 && pattern.contains(&b'*') {
+                    return Err(BY_DENIED);
+                }
+            } else if behind >= 1 && cursor.accept("get") {
+                let pattern = cursor.need()?;
+                options.get.push(pattern);
+                if shards > 1 && pattern.contains(&b'*') {
+                    return Err(GET_DENIED);
+                }
+            } else if may_store && behind >= 1 && options.destination.is_none() && cursor.accept("store") {
+                // Only once: the key specification finds the first.
+                options.destination = Some(cursor.need()?);
+            } else {
+                return Err(SYNTAX);
+            }
+        }
+        Ok(options)
+    }
+
+    /// Whether a constant pattern leaves the order as it is.
+    fn is_unsorted(&self) -> bool {
+        self.by.is_some_and(|pattern| !pattern.contains(&b'*'))
+    }
+
+    /// The part of `length` elements that LIMIT leaves.
+    fn part(&self, length: usize) -> Range<usize> {
+        let (offset, count) = self.limit.unwrap_or((0, -1));
+        let start = usize::try_from(offset).unwrap_or(0).min(length);
+        let count = usize::try_from(count).unwrap_or(length);
+        start..start.saturating_add(count).min(length)
+    }
+}
+
+/// What an element is compared by.
+enum Weight {
+    /// A number.
+    Number(f64),
+    /// Text, or nothing where BY finds none.
+    Text(Option<Vec<u8>>),
+}
+
+impl Weight {
+    fn order(&self, other: &Weight) -> Ordering {
+        match (self, other) {
+            (Weight::Number(one), Weight::Number(other)) => one.partial_cmp(other).unwrap_or(Ordering::Equal),
+            (Weight::Text(one), Weight::Text(other)) => one.cmp(other),
+            _ => Ordering::Equal,
+        }
+    }
+}
+
+fn reply_sorted(ctx: &mut Context<'_>, arguments: &[&[u8]], may_store: bool) {
+    let sorted = Options::parse(arguments, may_store, ctx.shards).and_then(|mut options| {
+        let elements = sorted(ctx, arguments[1], &mut options)?;
+        Ok((options, elements))
+    });
+    let (options, elements) = match sorted {
+        Ok(sorted) => sorted,
+        Err(error) => return ctx.reply.error(error),
+    };
+    match options.destination {
+        Some(destination) => store(ctx, destination, &options.get, elements),
+        None => reply(ctx, &options.get, &elements),
+    }
+}
+
+/// The elements in order, as far as LIMIT leaves them.
+fn sorted(
+    ctx: &mut Context<'_>,
+    key: &[u8],
+    options: &mut Options<'_>,
+) -> Result<Vec<Vec<u8>>, &'static str> {
+    let (kind, mut elements) = elements_of(ctx, key)?;
+    if kind == Some(Kind::Set) && options.is_unsorted() && options.destination.is_some() {
+        // A set has no order of its own, but what is stored must be the same everywhere.
+        options.by = None;
+        options.is_alpha = true;
+    }
+    let part = options.part(elements.len());
+    if options.is_unsorted() {
+        if options.is_descending {
+            elements.reverse();
+        }
+    } else {
+        let mut weighed = weigh(ctx, elements, options)?;
+        weighed.sort_by(|(one, one_weight), (other, other_weight)| {
+            let mut order = one_weight.order(other_weight);
+            if !options.is_alpha {
+                order = order.then_with(|| one.cmp(other));
+            }
+            if options.is_descending { order.reverse() } else { order }
+        });
+        elements = weighed.into_iter().map(|(element, _)| element).collect();
+    }
+    elements.truncate(part.end);
+    elements.drain(..part.start);
+    Ok(elements)
+}
+
+/// All elements at `key` in their own order, and of what they are.
+fn elements_of(ctx: &mut Context<'_>, key: &[u8]) -> Result<(Option<Kind>, Vec<Vec<u8>>), &'static str> {
+    let mut elements = Vec::new();
+    let Some(name) = ctx.find(key).map(|entry| entry.type_name()) else { return Ok((None, elements)) };
+    let kinds = [Kind::List, Kind::Set, Kind::SortedSet];
+    let kind = kinds.into_iter().find(|kind| kind.type_name() == name).ok_or(WRONG_TYPE)?;
+    if kind == Kind::List {
+        ctx.peek_as::<List, _>(key, |list, _| {
+            let walk = list.into_iter().flat_map(|list| list.walk(End::Head, 0));
+            elements.extend(walk.map(|element| element.bytes(&mut itoa::Buffer::new()).to_vec()));
+        });
+    } else if kind == Kind::Set {
+        ctx.peek_as::<Set, _>(key, |set, _| {
+            let members = set.into_iter().flat_map(|set| set.iter());
+            elements.extend(members.map(|member| member.bytes(&mut itoa::Buffer::new()).to_vec()));
+        });
+    } else {
+        ctx.peek_as::<SortedSet, _>(key, |set, _| {
+            if let Some(set) = set {
+                set.visit(0..set.len(), false, |member, _| elements.push(member.to_vec()));
+            }
+        });
+    }
+    Ok((Some(kind), elements))
+}
+
+fn weigh(
+    ctx: &mut Context<'_>,
+    elements: Vec<Vec<u8>>,
+    options: &Options<'_>,
+) -> Result<Vec<(Vec<u8>, Weight)>, &'static str> {
+    let mut weighed = Vec::with_capacity(elements.len());
+    for element in elements {
+        let text = match options.by {
+            Some(pattern) => look_up(ctx, pattern, &element),
+            None => Some(element.clone()),
+        };
+        let weight = match text {
+            // What is not stored is collated, which sees no further than a zero byte.
+            text if options.is_alpha && options.destination.is_none() => {
+                Weight::Text(text.map(|text| until_zero(&text).to_vec()))
+            }
+            text if options.is_alpha => Weight::Text(text),
+            Some(text) => Weight::Number(number(&text).ok_or(NOT_A_NUMBER)?),
+            None => Weight::Number(0.0),
+        };
+        weighed.push((element, weight));
+    }
+    Ok(weighed)
+}
+
+/// What `strtod` makes of the whole text, which for it ends at the first zero byte: blanks may stand before a number, and
+/// no text at all is zero.
+fn number(text: &[u8]) -> Option<f64> {
+    let text = until_zero(text);
+    if text.is_empty() { Some(0.0) } else { parse_f64(text.trim_ascii_start()) }
+}
+
+/// The text as far as functions of C see it.
+fn until_zero(text: &[u8]) -> &[u8] {
+    text.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
+/// The string at the key that `pattern` names for an element: the element in place of the first `*`. `#` is the element
+/// itself; `->` with a field behind the `*` asks for a field, which no value has that is not a hash.
+fn look_up(ctx: &mut Context<'_>, pattern: &[u8], element: &[u8]) -> Option<Vec<u8>> {
+    if pattern == b"#" {
+        return Some(element.to_vec());
+    }
+    let star = pattern.iter().position(|&byte| byte == b'*')?;
+    let (before, behind) = (&pattern[..star], &pattern[star + 1..]);
+    let arrow = behind.windows(2).position(|pair| pair == b"->");
+    if arrow.is_some_and(|at| at + 2 < behind.len()) {
+        return None;
+    }
+    let key = [before, element, behind].concat();
+    ctx.read(&key, |entry, _| entry?.string(&mut itoa::Buffer::new()).map(<[u8]>::to_vec))
+}
+
+/// What GET asks for about an element, one after another; the element itself without GET.
+fn values(ctx: &mut Context<'_>, get: &[&[u8]], element: &[u8]) -> Vec<Option<Vec<u8>>> {
+    if get.is_empty() {
+        return vec![Some(element.to_vec())];
+    }
+    get.iter().map(|pattern| look_up(ctx, pattern, element)).collect()
+}
+
+fn reply(ctx: &mut Context<'_>, get: &[&[u8]], elements: &[Vec<u8>]) {
+    ctx.reply.array(elements.len() * get.len().max(1));
+    for element in elements {
+        for value in values(ctx, get, element) {
+            match value {
+                Some(value) => ctx.reply.bulk(&value),
+                None => ctx.reply.null(),
+            }
+        }
+    }
+}
+
+fn store(ctx: &mut Context<'_>, destination: &[u8], get: &[&[u8]], elements: Vec<Vec<u8>>) {
+    let limit = Limit::new(ctx.config.list_max_listpack_size);
+    let mut all = Vec::with_capacity(elements.len() * get.len().max(1));
+    for element in elements {
+        all.extend(values(ctx, get, &element).into_iter().map(Option::unwrap_or_default));
+    }
+    let mut list = List::default();
+    let slices: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
+    list.push(End::Tail, &slices, limit);
+    let existed = ctx.store_collection(destination, list);
+    if !all.is_empty() {
+        ctx.modified(destination, KeyspaceEvents::LIST, "sortstore");
+        ctx.keyspace.counters.dirty += all.len() as u64 - 1;
+    } else if existed {
+        ctx.modified(destination, KeyspaceEvents::GENERIC, "del");
+    }
+    ctx.reply.count(all.len());
+}
