@@ -92,7 +92,7 @@ fn changes_and_effects() {
         &[
             ("PFADD s a b c", ":1"),
             ("PFADD s a b c", ":0"),
-            ("PFDEBUG DECODE s", "$46\r\nZ:8436 v:1,1 Z:4274 v:2,1 Z:3068 v:1,1 Z:603"),
+            ("PFDEBUG DECODE s", "$44\r\nZ:8436 v:1,1 Z:4274 v:2,1 Z:3068 v:1,1 Z:603"),
             ("OBJECT ENCODING s", "$3\r\nraw"),
             ("TYPE s", "+string"),
             ("PFCOUNT s", ":3"),
