@@ -33,6 +33,14 @@ pub fn everything_about(client: &mut Client, key: &[u8]) -> Vec<Answer> {
                 pairs.sort();
                 *items = pairs.concat();
             }
+            // Redis before 7.2 prints doubles with all their digits.
+            ("ZRANGE KEY 0 -1 WITHSCORES", Reply::Array(items)) => {
+                for score in items.iter_mut().skip(1).step_by(2) {
+                    if let Ok(number) = score.text().parse::<f64>() {
+                        *score = Reply::bulk(number.to_string());
+                    }
+                }
+            }
             _ => {}
         }
         if let ("HGETALL KEY", Reply::Array(items)) = (question, &mut reply) {

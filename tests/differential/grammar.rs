@@ -133,12 +133,12 @@ pub const COMMANDS: &[(u32, &str)] = &[
     (1, "ZSCAN $key 0 ( MATCH $pattern | ) ( COUNT $small | )"),
     (
         3,
-        "( ZUNION | ZINTER ) 2 $key $key ( WEIGHTS $score $score | ) ( AGGREGATE ( SUM | MIN | MAX ) | ) ( WITHSCORES | )",
+        "( ZUNION | ZINTER ) 2 $key $key ( WEIGHTS $small $small | ) ( AGGREGATE ( SUM | MIN | MAX ) | ) ( WITHSCORES | )",
     ),
     (2, "( ZUNION | ZINTER | ZDIFF ) ( 1 $key | 3 $key $key $key | $small $key ) ( WITHSCORES | )"),
     (
         3,
-        "( ZUNIONSTORE | ZINTERSTORE ) $key 2 $key $key ( WEIGHTS $score $score | ) ( AGGREGATE ( SUM | MIN | MAX ) | )",
+        "( ZUNIONSTORE | ZINTERSTORE ) $key 2 $key $key ( WEIGHTS $small $small | ) ( AGGREGATE ( SUM | MIN | MAX ) | )",
     ),
     (2, "ZDIFFSTORE $key 2 $key $key"),
     (2, "ZINTERCARD ( 1 $key | 2 $key $key ) ( LIMIT $small | )"),
@@ -287,7 +287,6 @@ pub const COMMANDS: &[(u32, &str)] = &[
     (1, "( PUBLISH | SPUBLISH ) $key $value"),
     (1, "PUBSUB ( NUMPAT | CHANNELS | CHANNELS $key | SHARDCHANNELS | CHANNELS a b | NUMPAT a )"),
     (1, "PUBSUB ( NUMSUB | SHARDNUMSUB ) ( $key | $key $key | )"),
-    (1, "( UNSUBSCRIBE | PUNSUBSCRIBE | SUNSUBSCRIBE ) ( $key | )"),
     (1, "CLIENT ( GETREDIR | TRACKINGINFO | CACHING YES | TRACKING OFF | TRACKING ON PREFIX a )"),
     (2, "SELECT $database"),
     (1, "SWAPDB $database $database"),

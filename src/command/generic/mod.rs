@@ -54,7 +54,7 @@ const ON_ALL_SUCCEED: &[&str] = &["request_policy:all_shards", "response_policy:
 /// The rows of this family.
 pub const COMMANDS: &[Command] = &[
     Command::new("sort", -2, Group::Generic, Run::Keyspace(sort::sort))
-        .flags(Flags::WRITE.union(Flags::DENYOOM))
+        .flags(Flags::WRITE.union(Flags::DENYOOM).union(Flags::MOVABLE_KEYS))
         .keys(SORTED)
         .docs(
             "1.0.0",
@@ -63,7 +63,7 @@ pub const COMMANDS: &[Command] = &[
         )
         .categories(&["set", "sortedset", "list", "dangerous"]),
     Command::new("sort_ro", -2, Group::Generic, Run::Keyspace(sort::sort_ro))
-        .flags(Flags::READONLY)
+        .flags(Flags::READONLY.union(Flags::MOVABLE_KEYS))
         .keys(READ)
         .docs("7.0.0", "Sorts the elements of a list, set or sorted set, and answers them.", SORT_COST)
         .categories(&["set", "sortedset", "list", "dangerous"]),
