@@ -109,6 +109,8 @@ counters! {
     keyspace_misses,
     /// Keys removed because their time had come.
     expired_keys,
+    /// Fields of hashes removed because their time had come.
+    expired_fields,
     /// Keys removed to stay below `maxmemory`.
     evicted_keys,
     /// Changes of the dataset.
@@ -177,6 +179,7 @@ impl ShardCounters {
         self.keyspace_hits.set(keyspace.counters.hits);
         self.keyspace_misses.set(keyspace.counters.misses);
         self.expired_keys.set(keyspace.counters.expired);
+        self.expired_fields.set(keyspace.counters.expired_fields);
         self.evicted_keys.set(keyspace.counters.evicted);
         self.dirty.set(keyspace.counters.dirty);
         self.lazily_freed.set(keyspace.counters.lazily_freed);

@@ -19,7 +19,7 @@ use std::ptr::{self, NonNull};
 
 use crate::base::number::parse_i64;
 
-use super::hash;
+use super::hash::HashView;
 use super::packed::PackedRef;
 use super::set::IntsRef;
 use super::size_class::allocation_size;
@@ -234,11 +234,7 @@ impl Entry {
     /// The earliest deadline of a field, if this is a hash that has such, in Unix milliseconds.
     #[inline]
     pub fn field_deadline(&self) -> Option<i64> {
-        match self.value() {
-            ValueRef::Packed(Kind::Hash, packed) => hash::earliest_deadline(packed),
-            ValueRef::Object(Value::Hash(hash)) => hash.view().earliest_deadline(),
-            _ => None,
-        }
+        HashView::of_entry(self)?.earliest_deadline()
     }
 
     /// The 24-bit access clock or counter.

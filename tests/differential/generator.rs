@@ -288,8 +288,7 @@ impl Generator {
         // COMMAND's subcommands and PFDEBUG count their arguments differently in 7.0 and 7.2. What blocks might do so for ever.
         let may_spoil = out[0] != b"COMMAND"
             && out[0] != b"PFDEBUG"
-            && !out[0].starts_with(b"BL")
-            && !out[0].starts_with(b"BR");
+            && ![b"BL", b"BR", b"BZ"].iter().any(|head| out[0].starts_with(*head));
         if self.random.one_in(40) && may_spoil {
             self.spoil(&mut out);
         }

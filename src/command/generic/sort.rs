@@ -10,6 +10,7 @@ use crate::base::number::parse_f64;
 use crate::command::args::Cursor;
 use crate::command::context::{Context, KeyspaceEvents};
 use crate::resp::error::{SYNTAX, WRONG_TYPE};
+use crate::store::hash::HashView;
 use crate::store::list::{End, Limit, List};
 use crate::store::set::Set;
 use crate::store::sorted_set::SortedSet;
@@ -222,7 +223,7 @@ fn until_zero(text: &[u8]) -> &[u8] {
 }
 
 /// The string at the key that `pattern` names for an element: the element in place of the first `*`. `#` is the element
-/// itself; `->` with a field behind the `*` asks for a field, which no value has that is not a hash.
+/// itself; `->` behind the `*` asks for a field of the hash at that key.
 fn look_up(ctx: &mut Context<'_>, pattern: &[u8], element: &[u8]) -> Option<Vec<u8>> {
     if pattern == b"#" {
         return Some(element.to_vec());
@@ -230,11 +231,18 @@ fn look_up(ctx: &mut Context<'_>, pattern: &[u8], element: &[u8]) -> Option<Vec<
     let star = pattern.iter().position(|&byte| byte == b'*')?;
     let (before, behind) = (&pattern[..star], &pattern[star + 1..]);
     let arrow = behind.windows(2).position(|pair| pair == b"->");
-    if arrow.is_some_and(|at| at + 2 < behind.len()) {
-        return None;
-    }
-    let key = [before, element, behind].concat();
-    ctx.read(&key, |entry, _| entry?.string(&mut itoa::Buffer::new()).map(<[u8]>::to_vec))
+    let (behind, field) = match arrow {
+        Some(at) if at + 2 < behind.len() => (&behind[..at], Some(&behind[at + 2..])),
+        _ => (behind, None),
+    };
+    let (key, now) = ([before, element, behind].concat(), ctx.now);
+    ctx.read(&key, |entry, _| match field {
+        None => entry?.string(&mut itoa::Buffer::new()).map(<[u8]>::to_vec),
+        Some(field) => {
+            let value = HashView::of_entry(entry?)?.at(now).get(field)?;
+            Some(value.bytes(&mut itoa::Buffer::new()).to_vec())
+        }
+    })
 }
 
 /// What GET asks for about an element, one after another; the element itself without GET.

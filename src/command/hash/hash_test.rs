@@ -255,6 +255,21 @@ fn distinct_random_fields_are_distinct_and_all_come() {
 }
 
 #[test]
+fn sorting_by_fields() {
+    let mut case = Case::new();
+    for line in ["RPUSH l 1 2 3 4", "HSET w_1 f 3", "HSET w_2 f 2 g two", "HSET w_3 f 1", "SET w_4 text"] {
+        case.run(line);
+    }
+    let lines = [
+        ("SORT l BY w_*->f", "*4 $1 4 $1 3 $1 2 $1 1"),
+        ("SORT l BY nosort GET w_*->g GET w_*->", "*8 $-1 $-1 $3 two $-1 $-1 $-1 $-1 $-1"),
+    ];
+    assert_replies(&mut case, &lines);
+    case.run("HPEXPIRE w_2 1 FIELDS 1 g");
+    assert_replies(case.after_ms(2), &[("SORT l BY nosort LIMIT 1 1 GET w_*->g", "*1 $-1")]);
+}
+
+#[test]
 fn scanning() {
     let mut case = Case::new();
     let lines = [

@@ -351,6 +351,7 @@ fn stats(of: &Subject<'_>, out: &mut String) {
         sync_partial_ok: 0,
         sync_partial_err: 0,
         expired_keys: of.since_reset(|totals| totals.expired_keys),
+        expired_subkeys: of.since_reset(|totals| totals.expired_fields),
         expired_stale_perc: "0.00",
         expired_time_cap_reached_count: 0,
         expire_cycle_cpu_milliseconds: 0,

@@ -15,6 +15,7 @@ pub use fields::Fields;
 pub use pairs::Pair;
 use pairs::{PAIRS_MAX, Pairs};
 
+use super::entry::{Entry, ValueRef};
 use super::packed::{Element, Packed, PackedRef};
 use super::value::{Collection, Kind, Stored, Value};
 
@@ -165,11 +166,6 @@ pub(super) fn packed_name(elements: PackedRef<'_>) -> &'static str {
     if pairs::has_deadlines(elements) { "listpackex" } else { "listpack" }
 }
 
-/// The earliest deadline of a field of a packed hash.
-pub(super) fn earliest_deadline(elements: PackedRef<'_>) -> Option<i64> {
-    Pairs::over(elements).deadlines().min()
-}
-
 impl Default for Hash {
     fn default() -> Self {
         Hash::Packed(Packed::default())
@@ -253,6 +249,15 @@ enum Form<'a> {
 }
 
 impl<'a> HashView<'a> {
+    /// The hash of an entry, if it has one.
+    pub fn of_entry(entry: &'a Entry) -> Option<Self> {
+        match entry.value() {
+            ValueRef::Packed(Kind::Hash, packed) => Hash::view_packed(packed),
+            ValueRef::Object(Value::Hash(hash)) => Some(hash.view()),
+            _ => None,
+        }
+    }
+
     /// Without the fields whose time is over at `now_ms`.
     pub fn at(self, now_ms: i64) -> Self {
         Self { now_ms, ..self }
