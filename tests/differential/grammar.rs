@@ -62,11 +62,6 @@ pub const COMMANDS: &[(u32, &str)] = &[
         "( BLMOVE $list $list ( LEFT | RIGHT ) ( LEFT | RIGHT ) $timeout | BRPOPLPUSH $list $list $timeout | BLMPOP $timeout ( 1 $list | 2 $list $list | $small $list ) ( LEFT | RIGHT ) ( COUNT $small | ) )",
     ),
     // BY nosort only with STORE: else a set answers in an order of its own.
-    (
-        2,
-        "SORT ( $list | $list | $key ) ( LIMIT $small $small | ) ( GET # GET # | ) ( DESC | ASC | ) ( ALPHA | ) ( BY nosort STORE $list | STORE $list | )",
-    ),
-    (1, "SORT_RO $list ( LIMIT $small $small | ) ( DESC | ) ( ALPHA | )"),
     // bitmaps
     (4, "SETBIT $key $bit ( 0 | 1 )"),
     (1, "SETBIT $key $bit $integer"),
