@@ -157,7 +157,7 @@ pub const COMMANDS: &[(u32, &str)] = &[
     ),
     (
         2,
-        "GEOSEARCHSTORE $placekey $placekey FROMLONLAT $coordinate $coordinate BYRADIUS $distance $unit ( COUNT $small ( ANY | ) | ) ( STOREDIST | )",
+        "GEOSEARCHSTORE $placekey $placekey FROMLONLAT $coordinate $coordinate BYRADIUS $distance $unit ( ASC | DESC | ANY | ) ( STOREDIST | )",
     ),
     (
         1,
