@@ -288,7 +288,9 @@ impl Generator {
         // COMMAND's subcommands and PFDEBUG count their arguments differently in 7.0 and 7.2. What blocks might do so for ever.
         let may_spoil = out[0] != b"COMMAND"
             && out[0] != b"PFDEBUG"
-            && ![b"BL", b"BR", b"BZ"].iter().any(|head| out[0].starts_with(*head));
+            && ![b"BL", b"BR", b"BZ"].iter().any(|head| out[0].starts_with(*head))
+            // All members of these have one score, which spoiling could change.
+            && !out.get(1).is_some_and(|key| LEX_KEYS.iter().any(|lex| lex.as_bytes() == key));
         if self.random.one_in(40) && may_spoil {
             self.spoil(&mut out);
         }

@@ -152,7 +152,7 @@ pub const COMMANDS: &[(u32, &str)] = &[
     ),
     (
         2,
-        "GEOSEARCHSTORE $placekey $placekey FROMLONLAT $coordinate $coordinate BYRADIUS $distance $unit ( COUNT $small ( ANY | ) | ) ( STOREDIST | )",
+        "GEOSEARCHSTORE $placekey $placekey FROMLONLAT $coordinate $coordinate BYRADIUS $distance $unit ( ASC | DESC | ANY | ) ( STOREDIST | )",
     ),
     (
         1,
@@ -221,7 +221,7 @@ pub const COMMANDS: &[(u32, &str)] = &[
     (4, "XPENDING $streamkey $group ( IDLE $wait | ) $border $border $small ( $consumer | )"),
     (
         4,
-        "XCLAIM $streamkey $group $consumer $wait ( $entryid )+ ( IDLE $small | TIME $unixms | ) ( RETRYCOUNT $small | ) ( FORCE | ) ( JUSTID | ) ( LASTID $entryid | )",
+        "XCLAIM $streamkey $group $consumer $wait ( $entryid )+ ( IDLE $small | TIME $unixms | ) ( FORCE | ) ( JUSTID | ) ( LASTID $entryid | )",
     ),
     (4, "XAUTOCLAIM $streamkey $group $consumer $wait $border ( COUNT $small | ) ( JUSTID | )"),
     (2, "XINFO STREAM $streamkey ( FULL | FULL COUNT $small | | )"),

@@ -9,10 +9,13 @@ use crate::command::context::Context;
 use crate::resp::error::SYNTAX;
 use crate::store::entry::ValueRef;
 use crate::store::set::{Set, SetView};
-use crate::store::sorted_set::{SortedSet, SortedSetView, Unordered};
+use crate::store::sorted_set::{Limits, SortedSet, SortedSetView, Unordered};
 use crate::store::value::Collection;
 
 const BAD_WEIGHT: &str = "ERR weight value is not a float";
+/// What is only answered is not packed: that would cost time, and the sign of a negative zero.
+const NOT_PACKED: Limits = Limits { members: 0, member_bytes: 0 };
+
 const NEGATIVE_LIMIT: &str = "ERR LIMIT can't be negative";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -194,10 +197,9 @@ fn answer(ctx: &mut Context<'_>, arguments: &[&[u8]], operation: Operation) {
         Ok(split) => split,
         Err(error) => return ctx.reply.error(error),
     };
-    let limits = limits(ctx.config);
     let combined = with_sources(ctx, keys, |sources| {
         let options = Options::parse(rest, keys.len(), operation, Answer::Members)?;
-        Ok((SortedSet::of(combine(sources, operation, &options), limits), options.with_scores))
+        Ok((SortedSet::of(combine(sources, operation, &options), NOT_PACKED), options.with_scores))
     });
     if let Some((set, with_scores)) = combined {
         let set = set.view();

@@ -231,6 +231,7 @@ fn combinations() {
     expect(&mut case, "zunion 2 s ints withscores", "*10 1 1 2 1 b 1 c 1 e 1");
     expect(&mut case, "zdiff 2 s x", "*1 e");
     expect(&mut case, "zintercard 2 s x", "2");
+    expect(&mut case, "zunion 1 ints weights -0 withscores", "*4 1 -0 2 -0");
     case.run("zadd p inf a");
     case.run("zadd m -inf a");
     expect(&mut case, "zunion 2 p m withscores", "*2 a 0");
