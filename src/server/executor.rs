@@ -680,7 +680,7 @@ impl Core {
             self.make_ready(id);
         }
         if let Some(wait) = wait {
-            self.wait_is_over(id, &wait);
+            self.wait_is_over(id, &wait, false);
         }
         self.mark_dirty(id);
         self.end_if_finished(id);
@@ -723,7 +723,7 @@ impl Core {
         let Some(mut connection) = slot.take() else { return };
         self.counters().clients.set(self.counters().clients.get().saturating_sub(1));
         if let Some(wait) = connection.blocked.take() {
-            self.wait_is_over(id, &wait);
+            self.wait_is_over(id, &wait, true);
         }
         connection.session.unwatch();
         let unwatched = std::mem::take(&mut connection.session.unwatched);

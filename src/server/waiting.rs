@@ -164,16 +164,16 @@ impl Core {
         let protocol = connection.session.caller.protocol;
         let Some(wait) = connection.blocked.as_deref_mut() else { return };
         let ticket = Ticket { connection: id.to_u64(), sequence: wait.sequence };
+        let owners = (!wait.runs_here).then(|| wait.shards.clone());
+        let is_trying = wait.is_trying;
+        wait.end = is_trying.then_some(end);
         if let Some(deadline) = wait.deadline.take() {
             self.deadlines.remove(&(deadline, id.to_u64()));
-            return self.end_wait(id, end);
         }
-        if !wait.runs_here {
-            let shards = wait.shards.clone();
-            return self.tell_waited(ticket, &shards, end);
+        if let Some(owners) = owners {
+            return self.tell_waited(ticket, &owners, end);
         }
-        if wait.is_trying {
-            wait.end = Some(end);
+        if is_trying {
             return;
         }
         let mut bytes = Vec::new();
@@ -226,15 +226,17 @@ impl Core {
         }
     }
 
-    /// The reply that a connection waited for is there, or it is gone.
-    pub fn wait_is_over(&mut self, id: SocketId, wait: &Wait) {
+    /// The reply that a connection waited for is there, or the connection `is_gone`. An owner that has replied itself knows.
+    pub fn wait_is_over(&mut self, id: SocketId, wait: &Wait, is_gone: bool) {
         let ticket = Ticket { connection: id.to_u64(), sequence: wait.sequence };
         if let Some(deadline) = wait.deadline {
             self.deadlines.remove(&(deadline, ticket.connection));
         }
         let blocked = &self.counters().blocked_clients;
         blocked.set(blocked.get().saturating_sub(1));
-        self.tell_waited(ticket, &wait.shards, End::Gone);
+        if wait.runs_here || is_gone {
+            self.tell_waited(ticket, &wait.shards, End::Gone);
+        }
     }
 }
 

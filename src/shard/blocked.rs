@@ -107,7 +107,7 @@ impl Blocked {
     }
 
     /// A home shard that was told has looked and waits on. Says whether it must look again; else those behind it have
-    /// their turn ([`Blocked::queue_behind`]).
+    /// their turn.
     pub fn has_looked(&mut self, seat: Seat) -> bool {
         match self.waiting.get_mut(&seat) {
             Some(Waiting { kind: Kind::Elsewhere(trial), .. }) => {
@@ -190,10 +190,5 @@ impl Blocked {
                 Some(Turn::Tell)
             }
         }
-    }
-
-    /// Number of keys that somebody waits for.
-    pub fn keys(&self) -> usize {
-        self.queues.len()
     }
 }
