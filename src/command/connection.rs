@@ -165,7 +165,7 @@ fn hello(home: &mut HomeContext<'_>, arguments: &[&[u8]]) -> Then {
 
 fn describe_server(home: &mut HomeContext<'_>) {
     let version = if home.reply.is_resp3() { 3 } else { 2 };
-    let mode = if home.session.cluster_port { "cluster" } else { "standalone" };
+    let mode = if home.session.caller.cluster_port { "cluster" } else { "standalone" };
     let reply = &mut home.reply;
     reply.map(7);
     for (name, value) in [("server", "redis"), ("version", REDIS_VERSION)] {

@@ -65,7 +65,7 @@ fn hello() {
         client.run("HELLO 3 SETNAME \"a b\""),
         "-ERR Client names cannot contain spaces, newlines or special characters.\r\n"
     );
-    client.session.cluster_port = true;
+    client.session.caller.cluster_port = true;
     assert!(client.run("HELLO 2").contains("mode\r\n$7\r\ncluster\r\n"));
 }
 

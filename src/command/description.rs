@@ -172,6 +172,7 @@ fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
     reply.bulk(b"begin_search");
     match spec.begin {
         Begin::Index(index) => write_typed(reply, "index", &[("index", index as i64)]),
+        Begin::Unknown => write_typed(reply, "unknown", &[]),
         Begin::Keyword { word, from, .. } => {
             reply.map(2);
             write_pair(reply, "type", "keyword");
@@ -184,6 +185,7 @@ fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
     }
     reply.bulk(b"find_keys");
     match spec.find {
+        _ if spec.begin == Begin::Unknown => write_typed(reply, "unknown", &[]),
         Find::Range { last, step, limit } => write_typed(
             reply,
             "range",

@@ -185,7 +185,7 @@ fn not_in_transactions(visitor: Visitor<'_>) -> Option<String> {
 #[inline]
 fn served_elsewhere(visitor: Visitor<'_>) -> Option<String> {
     let Visitor { session, row, arguments, config, node } = visitor;
-    if !session.cluster_port {
+    if !session.caller.cluster_port {
         return None;
     }
     let queued = session.queue.as_ref().filter(|_| row.full_name == "exec");

@@ -125,7 +125,7 @@ fn who_is_local() {
 #[test]
 fn nodes_serve_their_own_slots() {
     let mut client = HomeCase::with("cluster-ports 7000");
-    client.session.cluster_port = true;
+    client.session.caller.cluster_port = true;
     client.shard = client.server.slots.owner_of_key(b"foo");
     assert_eq!(client.run("watch foo {foo}2"), "+watch\r\n");
     let cross = "-CROSSSLOT Keys in request don't hash to the same slot\r\n";
@@ -135,14 +135,14 @@ fn nodes_serve_their_own_slots() {
     let moved = format!("-MOVED 5061 192.0.2.1:{}\r\n", 7000 + elsewhere);
     assert_eq!(client.run("watch bar"), moved);
     assert_eq!(client.run("ping"), "+PONG\r\n");
-    client.session.cluster_port = false;
+    client.session.caller.cluster_port = false;
     assert_eq!(client.run("watch foo bar"), "+watch\r\n");
 }
 
 #[test]
 fn transactions_on_nodes() {
     let mut client = HomeCase::with("cluster-ports 7000");
-    client.session.cluster_port = true;
+    client.session.caller.cluster_port = true;
     client.shard = client.server.slots.owner_of_key(b"foo");
     client.run("multi");
     assert_eq!(client.run("get foo"), "+QUEUED\r\n");

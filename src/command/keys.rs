@@ -42,9 +42,11 @@ pub enum Begin {
         from: i32,
         /// The options that may stand before it, and how many arguments each takes: with any given, nothing else may,
         /// and the search does not take an option's argument for the keyword. One without a name in front of them
-        /// says how many arguments stand before all options.
+        /// says how many arguments stand before all options. With the keyword among them the last one counts.
         options: &'static [(&'static str, usize)],
     },
+    /// Not among the arguments: the keys follow from a value.
+    Unknown,
 }
 
 /// How keys follow from where the search began.
@@ -149,6 +151,7 @@ impl KeySpec {
                 Some(at) => at + 1,
                 None => return Located::Nowhere,
             },
+            Begin::Unknown => return Located::Nowhere,
         };
         if begin >= count {
             return Located::Malformed;
@@ -197,11 +200,13 @@ fn find_keyword(arguments: &[&[u8]], word: &str, from: i32, options: &[(&str, us
             _ => (0, options),
         };
         let mut at = 1 + before;
-        while at < arguments.len() && !is(at, word) {
-            let (_, taken) = options.iter().find(|(option, _)| is(at, option))?;
+        let mut found = None;
+        while at < arguments.len() {
+            found = if is(at, word) { Some(at) } else { found };
+            let Some((_, taken)) = options.iter().find(|(option, _)| is(at, option)) else { break };
             at += 1 + taken;
         }
-        return (at < arguments.len()).then_some(at);
+        return found;
     }
     if from >= 0 {
         (from as usize..arguments.len()).find(|&at| is(at, word))
@@ -239,6 +244,9 @@ mod tests {
         assert_eq!(positions(spec, "xread streams streams 1"), [2]);
         assert_eq!(positions(spec, "xreadgroup group streams streams NoAck count 1 Streams a >"), [8]);
         assert_eq!(positions(spec, "xread count streams"), []);
+        let begin = Begin::Keyword { word: "STORE", from: 2, options: &[("", 1), ("BY", 1), ("STORE", 1)] };
+        let last = KeySpec { begin, find: Find::Range { last: 0, step: 1, limit: 0 }, flags: KeyFlags::OW };
+        assert_eq!(positions(last, "sort store store a by store store b"), [7]);
         assert_eq!(positions(spec, "xread x streams a 1"), []);
     }
 }

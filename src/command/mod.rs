@@ -179,6 +179,9 @@ pub enum Route {
     /// Has keys. Over several shards, the entries of all keys are brought together under their locks, the handler
     /// runs once over them, and they go back. Also right for a command with exactly one key.
     Gather,
+    /// Like [`Route::Gather`]; patterns among its arguments may name further keys, which are known only once its own are
+    /// read (SORT). With such a pattern it locks whole shards.
+    Patterns,
     /// Runs on every shard with the whole shards locked, then the replies are merged.
     EveryShard(Merge),
     /// Runs on the shard that the cursor in argument 1 names (SCAN).

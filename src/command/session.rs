@@ -21,6 +21,8 @@ pub struct Caller {
     pub no_touch: bool,
     /// CLIENT TRACKING: the shard remembers which keys it reads.
     pub tracks: bool,
+    /// Whether it came over a port on which other shards' keys are answered with MOVED.
+    pub cluster_port: bool,
 }
 
 /// CLIENT REPLY.
@@ -151,8 +153,6 @@ pub struct Session {
     pub monitor: bool,
     /// READONLY of a cluster client.
     pub cluster_read_only: bool,
-    /// Whether it came over a port on which other shards' keys are answered with MOVED.
-    pub cluster_port: bool,
     /// When it connected.
     pub created_at: UnixMillis,
     /// When it last sent something.
@@ -186,7 +186,6 @@ impl Session {
             subscription_changes: Vec::new(),
             monitor: false,
             cluster_read_only: false,
-            cluster_port: false,
             created_at: now,
             active_at: now,
             last_command: None,

@@ -512,7 +512,7 @@ impl Core {
         fresh.local_address = old.local_address.clone();
         fresh.library_name = old.library_name.clone();
         fresh.library_version = old.library_version.clone();
-        fresh.cluster_port = old.cluster_port;
+        fresh.caller.cluster_port = old.caller.cluster_port;
         fresh.active_at = old.active_at;
         fresh.last_command = old.last_command;
         let unwatched = std::mem::take(&mut old.unwatched);

@@ -403,7 +403,7 @@ impl Executor {
             Session::new(server.next_client_id(), self.core.now, self.core.config.requirepass.is_empty());
         session.peer_address = peer.to_string().into();
         session.local_address = local.to_string().into();
-        session.cluster_port = origin == Origin::Cluster;
+        session.caller.cluster_port = origin == Origin::Cluster;
         let index = socket.index();
         if self.core.connections.len() <= index {
             self.core.connections.resize_with(index + 1, || None);

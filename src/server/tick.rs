@@ -270,7 +270,7 @@ impl Core {
         arguments: &[&[u8]],
     ) -> Option<(&'static Command, ShardId)> {
         let session = &connection.session;
-        if self.is_watchful || session.cluster_port || !session.is_plain() {
+        if self.is_watchful || session.caller.cluster_port || !session.is_plain() {
             return None;
         }
         let Resolved::Row(row) = resolve(arguments) else { return None };

@@ -306,7 +306,7 @@ impl Home {
             let outcome = held(&mut tokens, own, shard).work(env, id, part.work, part.last);
             transaction.absorb(shard, outcome);
         }
-        let mut next = transaction.advance();
+        let mut next = transaction.advance(&env.server.slots);
         loop {
             next = match next {
                 Next::Finished => break,
@@ -316,7 +316,7 @@ impl Home {
                         let outcome = held(&mut tokens, own, shard).work(env, id, work, last);
                         transaction.absorb(shard, outcome);
                     }
-                    transaction.advance()
+                    transaction.advance(&env.server.slots)
                 }
             };
         }
@@ -401,7 +401,7 @@ impl Home {
             self.transactions.insert(id, transaction);
             return;
         }
-        let mut next = transaction.advance();
+        let mut next = transaction.advance(&env.server.slots);
         loop {
             next = match next {
                 Next::Gather(gathering) => self.gather(env, own, &mut transaction, gathering),

@@ -172,8 +172,9 @@ pub struct Put {
     pub waits: Option<(Ticket, &'static Command, Vec<Name>)>,
     /// What others can notice of it when the transaction ends.
     pub notices: Vec<Notice>,
-    /// The connection that has read the entries, if it caches them.
-    pub reader: Option<Actor>,
+    /// The connection that has read the entries, if it caches them, and how many of them from the first on: those that the
+    /// command itself names.
+    pub reader: Option<(Actor, usize)>,
 }
 
 impl Work {

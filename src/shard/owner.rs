@@ -451,8 +451,8 @@ impl Shard {
                 self.notices.take_readers(&mut notices);
                 self.keyspace.counters.dirty += dirty;
                 held.notices.extend(notices);
-                if let Some(reader) = reader {
-                    self.remember_read(env, reader, entries.iter().map(|moved| &*moved.name.1));
+                if let Some((reader, count)) = reader {
+                    self.remember_read(env, reader, entries[..count].iter().map(|moved| &*moved.name.1));
                 }
                 for moved in entries {
                     self.put_back(env, moved);

@@ -18,8 +18,9 @@ use super::transaction::{Checks, Member, Piece, Planned, Round, Transaction};
 use crate::base::clock::UnixMillis;
 use crate::base::slot::{ShardId, SlotMap};
 use crate::command::args::OwnedArgs;
+use crate::command::routing::{self, Reach};
 use crate::command::session::{Caller, Watch};
-use crate::command::{Command, Flags, Merge, Route, Run, routing};
+use crate::command::{Command, Flags, Merge, Route, Run};
 use crate::resp::reply::Protocol;
 
 /// A command of a transaction as the client's side gives it.
@@ -60,7 +61,7 @@ pub fn extent(slots: &SlotMap, home: ShardId, requests: &[Request<'_>]) -> Exten
         }
         match (target(slots, home, row, arguments), row.route) {
             (_, Route::EveryShard(_) | Route::Cursor | Route::Split(Merge::Watch))
-            | (Target::Spanning, Route::Gather) => return Extent::Rounds,
+            | (Target::Spanning, Route::Gather | Route::Patterns) => return Extent::Rounds,
             (Target::Shard(shard), _) if *owner.get_or_insert(shard) == shard => {}
             (Target::Home, _) => {}
             _ => extent = Extent::Several,
@@ -255,7 +256,7 @@ impl Planner {
                 self.add_whole(row, caller, Merge::AllOk, arguments, &[shard]);
             }
             Route::Home => self.add_whole(row, caller, Merge::AllOk, arguments, &[self.home]),
-            Route::Split(_) | Route::Gather => {
+            Route::Split(_) | Route::Gather | Route::Patterns => {
                 let mut keys = std::mem::take(&mut self.keys);
                 keys.clear();
                 for spec in row.keys {
@@ -269,7 +270,21 @@ impl Planner {
                         });
                     });
                 }
-                self.add_keyed(hashers, row, caller, arguments, &mut keys);
+                let reach = match row.route {
+                    Route::Patterns => routing::reach(slots, arguments, keys.iter().map(|key| key.shard)),
+                    _ => Reach::Own,
+                };
+                match reach {
+                    Reach::Own => self.add_keyed(hashers, row, caller, arguments, &mut keys),
+                    Reach::Shard(shard) => {
+                        self.claim_whole(shard, whole_mode(row));
+                        self.add_whole(row, caller, Merge::AllOk, arguments, &[shard]);
+                    }
+                    Reach::Anywhere => {
+                        (0..slots.shards()).for_each(|shard| self.claim_whole(shard, Mode::Exclusive));
+                        self.add_gathered(row, caller, arguments, &keys, true);
+                    }
+                }
                 self.keys = keys;
             }
         }
@@ -339,21 +354,32 @@ impl Planner {
                 for key in keys.iter() {
                     self.claim_key(hashers, key.shard, arguments[key.at], Mode::Exclusive);
                 }
-                self.end_round();
-                let order = self.commands.len();
-                self.rounds.extend([Round::Take(order), Round::Put(order)]);
-                let takes = takes(row, caller, arguments, keys);
-                let arguments = OwnedArgs::copy(arguments);
-                self.commands.push(Planned::Gathered {
-                    row,
-                    caller,
-                    ticket: self.ticket,
-                    arguments,
-                    takes,
-                    reply: Vec::new(),
-                });
+                self.add_gathered(row, caller, arguments, keys, false);
             }
         }
+    }
+
+    /// Rounds that bring all entries together and back, those of keys that patterns name too if it `has_patterns`.
+    fn add_gathered(
+        &mut self,
+        row: &'static Command,
+        caller: Caller,
+        arguments: &[&[u8]],
+        keys: &[KeyAt],
+        has_patterns: bool,
+    ) {
+        self.end_round();
+        let (order, ticket) = (self.commands.len(), self.ticket);
+        self.rounds.push_back(Round::Take(order));
+        if has_patterns {
+            self.rounds.push_back(Round::TakeNamed(order));
+        }
+        self.rounds.push_back(Round::Put(order));
+        let takes = takes(row, caller, arguments, keys);
+        let named = takes.iter().map(|(_, names)| names.len()).sum();
+        let arguments = OwnedArgs::copy(arguments);
+        let reply = Vec::new();
+        self.commands.push(Planned::Gathered { row, caller, ticket, arguments, takes, named, reply });
     }
 
     /// A piece per shard, with the arguments of its keys.
@@ -482,5 +508,24 @@ mod tests {
         assert_eq!(extent(&["MSET a 1 b 2"]), Extent::Several);
         assert_eq!(extent(&["GET a", "RENAME a b"]), Extent::Rounds);
         assert_eq!(extent(&["GET a", "DBSIZE"]), Extent::Rounds);
+        assert_eq!(extent(&["SORT a"]), extent(&["GET a"]));
+        assert_eq!(extent(&["SORT a BY constant GET #"]), extent(&["GET a"]));
+        assert_eq!(extent(&["SORT a STORE b"]), Extent::Rounds);
+        assert_eq!(extent(&["SORT a BY w_*"]), Extent::Rounds);
+        assert_eq!(extent(&["SORT_RO a GET w_*"]), Extent::Rounds);
+        assert_eq!(extent(&["SORT a BY {a}* GET {a}*"]), extent(&["GET a"]));
+        assert_eq!(extent(&["SORT a BY {b}*"]), Extent::Rounds);
+    }
+
+    #[test]
+    fn patterns_lock_whole_shards() {
+        let all_whole = |line: &str| {
+            let shards = plan(&[line]).1.shards().to_vec();
+            (shards.len(), shards.iter().all(|(_, claims)| matches!(claims, Claims::Whole(_))))
+        };
+        assert_eq!(all_whole("SORT a BY w_*"), (2, true));
+        assert_eq!(all_whole("SORT_RO a GET {a}w_*"), (1, true));
+        assert_eq!(all_whole("SORT a BY w_* x"), (1, false), "refused by one shard");
+        assert_eq!(all_whole("SORT a STORE b"), (2, false));
     }
 }

@@ -3,7 +3,8 @@
 use super::locks::{Claims, Mode};
 use crate::base::slot::{ShardId, SlotMap};
 use crate::command::keys::KeySpec;
-use crate::command::{Command, Merge, Route, routing};
+use crate::command::routing::{self, Reach};
+use crate::command::{Command, Merge, Route};
 use crate::store::keyspace::Keyspace;
 
 /// Where a command runs.
@@ -30,8 +31,8 @@ pub fn target(slots: &SlotMap, home: ShardId, row: &Command, arguments: &[&[u8]]
         Route::EveryShard(_) => Target::Shard(0),
         Route::Cursor => Target::Shard(routing::cursor_shard(arguments, slots.shards())),
         Route::Channel => Target::Shard(channel_shard(slots, arguments)),
-        Route::Split(_) | Route::Gather if slots.shards() == 1 => Target::Shard(0),
-        Route::Split(_) | Route::Gather => keyed_target(slots, home, row, arguments),
+        Route::Split(_) | Route::Gather | Route::Patterns if slots.shards() == 1 => Target::Shard(0),
+        Route::Split(_) | Route::Gather | Route::Patterns => keyed_target(slots, home, row, arguments),
     }
 }
 
@@ -49,6 +50,9 @@ fn keyed_target(slots: &SlotMap, home: ShardId, row: &Command, arguments: &[&[u8
             spanning |= *owner.get_or_insert(shard) != shard;
         });
     }
+    if row.route == Route::Patterns {
+        spanning |= routing::reach(slots, arguments, owner.into_iter()) == Reach::Anywhere;
+    }
     if spanning { Target::Spanning } else { Target::Shard(owner.unwrap_or(home)) }
 }
 
@@ -58,7 +62,7 @@ pub fn mode_of(row: &Command, spec: &KeySpec) -> Mode {
     if spec.is_read_only() && !row.is_write() { Mode::Shared } else { Mode::Exclusive }
 }
 
-/// How a command without keys locks whole shards.
+/// How a command locks whole shards.
 pub fn whole_mode(row: &Command) -> Mode {
     if row.is_write() { Mode::Exclusive } else { Mode::Shared }
 }
@@ -66,6 +70,9 @@ pub fn whole_mode(row: &Command) -> Mode {
 /// What a command whose keys are all on one shard locks there.
 pub fn claims_of(keyspace: &Keyspace, row: &Command, arguments: &[&[u8]]) -> Claims {
     if matches!(row.route, Route::EveryShard(_) | Route::Cursor) {
+        return Claims::Whole(whole_mode(row));
+    }
+    if row.route == Route::Patterns && routing::has_pattern(arguments) {
         return Claims::Whole(whole_mode(row));
     }
     let mut keys = Vec::new();

@@ -5,19 +5,20 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use ahash::AHashSet;
 use smallvec::SmallVec;
 
 use super::locks::Claims;
 use super::message::{Moved, Name, Outcome, Part, PartCommands, Put, Ticket, TransactionId, Work};
 use crate::base::clock::UnixMillis;
-use crate::base::slot::ShardId;
+use crate::base::slot::{ShardId, SlotMap};
 use crate::command::args::OwnedArgs;
 use crate::command::context::Wish;
 use crate::command::effect::Effect;
 use crate::command::merge;
 use crate::command::notice::{Actor, Notice};
 use crate::command::session::{Caller, Watch};
-use crate::command::{Command, Flags, Merge};
+use crate::command::{Command, Flags, Merge, routing};
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
 
@@ -58,6 +59,8 @@ pub(super) enum Planned {
         ticket: Ticket,
         arguments: OwnedArgs,
         takes: Vec<(ShardId, Vec<Name>)>,
+        /// How many entries those are.
+        named: usize,
         reply: Vec<u8>,
     },
 }
@@ -89,6 +92,8 @@ pub(super) enum Round {
     Run(Vec<(ShardId, PartCommands)>),
     /// Takes the entries of a gathered command.
     Take(usize),
+    /// Takes those whose keys follow from the entries that the round before has taken.
+    TakeNamed(usize),
     /// Puts them back.
     Put(usize),
 }
@@ -254,7 +259,7 @@ impl Transaction {
     }
 
     /// What comes after a round that all shards answered.
-    pub fn advance(&mut self) -> Next {
+    pub fn advance(&mut self, slots: &SlotMap) -> Next {
         if self.stale && !self.rounds.is_empty() {
             // Nothing runs, but all records must be there before the first lock is released: a queue of effects that
             // waits at a release waits for them, and must not do so in a circle.
@@ -277,11 +282,39 @@ impl Transaction {
                     order,
                 })
             }
+            Some(&Round::TakeNamed(order)) => {
+                self.rounds.pop_front();
+                match self.takes_of_patterns(slots, order) {
+                    works if works.is_empty() => self.advance(slots),
+                    works => self.send_round(works, false),
+                }
+            }
             Some(_) => {
                 let (works, last) = self.next_works();
                 self.send_round(works, last)
             }
         }
+    }
+
+    /// What is still to be taken for a gathered command: what patterns among its arguments name, now that the entry of its
+    /// first key is here.
+    fn takes_of_patterns(&self, slots: &SlotMap, order: usize) -> Vec<(ShardId, Work)> {
+        let Some(Planned::Gathered { caller, arguments, .. }) = self.commands.get(order) else {
+            return Vec::new();
+        };
+        let arguments = arguments.slices();
+        let first =
+            self.taken.iter().find(|(_, moved)| arguments.get(1).is_some_and(|key| *moved.name.1 == **key));
+        let entry = first.and_then(|(_, moved)| moved.entry.as_ref());
+        let mut takes: Vec<(ShardId, Vec<Name>)> =
+            (0..slots.shards()).map(|shard| (shard, Vec::new())).collect();
+        for key in routing::keys_of_patterns(&arguments, entry) {
+            if !self.taken.iter().any(|(_, moved)| *moved.name.1 == *key) {
+                takes[slots.owner_of_key(&key)].1.push((caller.database, key.into_boxed_slice()));
+            }
+        }
+        takes.retain(|(_, names)| !names.is_empty());
+        takes.into_iter().map(|(shard, names)| (shard, Work::Take { order: order as u32, names })).collect()
     }
 
     /// Whether it is one command alone, which may wait for its keys.
@@ -317,16 +350,21 @@ impl Transaction {
     ) -> Next {
         let Traces { effects, mut dirty, mut notices, reader, wish } = traces;
         self.rounds.pop_front();
-        let mut row = None;
-        if let Some(Planned::Gathered { reply, row: its, .. }) = self.commands.get_mut(order) {
+        let (mut row, mut named_all) = (None, 0);
+        if let Some(Planned::Gathered { reply, row: its, named, .. }) = self.commands.get_mut(order) {
             *reply = reply_bytes;
-            row = Some(*its);
+            (row, named_all) = (Some(*its), *named);
         }
-        let mut by_shard: Vec<(ShardId, Vec<Moved>)> = Vec::new();
-        for (shard, moved) in entries {
-            match by_shard.iter_mut().find(|(at, _)| *at == shard) {
-                Some((_, list)) => list.push(moved),
-                None => by_shard.push((shard, vec![moved])),
+        // Those of each shard, and how many of them the command names: they were taken first.
+        let mut by_shard: Vec<(ShardId, Vec<Moved>, usize)> = Vec::new();
+        for (index, (shard, moved)) in entries.into_iter().enumerate() {
+            let named = usize::from(index < named_all);
+            match by_shard.iter_mut().find(|(at, ..)| *at == shard) {
+                Some((_, list, count)) => {
+                    list.push(moved);
+                    *count += named;
+                }
+                None => by_shard.push((shard, vec![moved], named)),
             }
         }
         self.wish = wish;
@@ -334,12 +372,15 @@ impl Transaction {
         let mut effects: Vec<_> = effects.into_iter().map(|effect| ((order as u32, true), effect)).collect();
         // What is noticed of a key is passed on by its shard; a message of none by whichever.
         let mut notices_of = |entries: &[Moved]| -> Vec<Notice> {
-            let is_here = |key: &[u8]| entries.iter().any(|moved| *moved.name.1 == *key);
-            notices.extract_if(.., |notice| notice.key().is_none_or(is_here)).collect()
+            if notices.is_empty() {
+                return Vec::new();
+            }
+            let keys: AHashSet<&[u8]> = entries.iter().map(|moved| &*moved.name.1).collect();
+            notices.extract_if(.., |notice| notice.key().is_none_or(|key| keys.contains(key))).collect()
         };
         let works = by_shard
             .into_iter()
-            .map(|(shard, entries)| {
+            .map(|(shard, entries, named)| {
                 // The first part carries the effects of the whole command.
                 let effects = std::mem::take(&mut effects);
                 let waits = self.wish.as_ref().zip(row).and_then(|(wish, row)| {
@@ -349,6 +390,7 @@ impl Transaction {
                     (!names.is_empty()).then_some((ticket, row, names))
                 });
                 let (dirty, notices) = (std::mem::take(&mut dirty), notices_of(&entries));
+                let reader = reader.map(|reader| (reader, named));
                 (shard, Work::Put(Box::new(Put { entries, effects, dirty, waits, notices, reader })))
             })
             .collect();
@@ -396,7 +438,7 @@ impl Transaction {
                     .collect(),
                 _ => Vec::new(),
             },
-            Round::Put(_) => Vec::new(),
+            Round::TakeNamed(_) | Round::Put(_) => Vec::new(),
         };
         (works, last)
     }

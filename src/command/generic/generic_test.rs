@@ -565,12 +565,32 @@ fn sorting() {
         ("LRANGE d 0 -1", "three  one  "),
         ("SORT none STORE d", ":0 "),
         ("EXISTS d", ":0 "),
+        // A constant pattern anywhere leaves the order as it is.
+        ("SORT l BY nosort BY w* LIMIT 0 2", "3 10 "),
+        ("SORT l STORE d STORE e", ":4 "),
+        ("EXISTS d e", ":1 "),
+        ("SORT l STORE store STORE", "-ERR syntax error "),
     ] {
         let expected = expected.replace("2  ", "2 ");
         let reply = run(&mut case, line).replace("  ", " ");
         assert_eq!(reply, expected.replace("  ", " "), "{line}");
     }
-    case.shards = 2;
-    assert!(case.run("SORT l BY w*").starts_with("-ERR BY option of SORT denied in cluster mode"));
-    assert_eq!(run(&mut case, "SORT l GET #"), "1 2 3 10 ");
+}
+
+#[test]
+fn sorting_on_a_node() {
+    let mut case = Case::new();
+    case.caller.cluster_port = true;
+    case.run("RPUSH {t} 3 1 2");
+    case.run("MSET {t}1 c {t}2 b {t}3 a");
+    assert!(case.run("SORT {t} BY w*").starts_with("-ERR BY option of SORT denied in cluster mode"));
+    assert!(case.run("SORT {t} GET {u}*").starts_with("-ERR GET option of SORT denied in cluster mode"));
+    assert!(case.run("SORT {t} GET {t*}").starts_with("-ERR GET option of SORT denied in cluster mode"));
+    for (line, expected) in [
+        ("SORT {t} BY {t}* ALPHA", "*3 $1 3 $1 2 $1 1"),
+        ("SORT {t} GET # GET {t}*->f GET constant", "*9 $1 1 $-1 $-1 $1 2 $-1 $-1 $1 3 $-1 $-1"),
+        ("SORT_RO {t} BY constant GET {t}*", "*3 $1 a $1 c $1 b"),
+    ] {
+        assert_eq!(case.run(line).trim_end().replace("\r\n", " "), expected, "{line}");
+    }
 }

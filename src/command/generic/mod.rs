@@ -7,7 +7,7 @@ pub(super) mod expire;
 mod object;
 mod rename;
 pub mod scan;
-mod sort;
+pub mod sort;
 mod whole;
 
 #[cfg(test)]
@@ -31,18 +31,24 @@ const REMOVED: &[KeySpec] = &[KeySpec::range(1, -1, 1, KeyFlags::RM.union(KeyFla
 /// Any number of keys that are only looked at.
 const ALL_INSPECTED: &[KeySpec] = &[KeySpec::range(1, -1, 1, KeyFlags::RO)];
 
-/// One key whose value is returned, and the one that STORE names.
+/// The keys that patterns of SORT name.
+const OF_PATTERNS: KeySpec = KeySpec { begin: Begin::Unknown, ..SORTED_KEY };
+const SORTED_KEY: KeySpec = KeySpec::one(1, KeyFlags::RO.union(KeyFlags::ACCESS));
+/// One key whose value is returned, and those that patterns name.
+const SORTED_RO: &[KeySpec] = &[SORTED_KEY, OF_PATTERNS];
+/// The same and the key that STORE names.
 const SORTED: &[KeySpec] = &[
-    KeySpec::one(1, KeyFlags::RO.union(KeyFlags::ACCESS)),
+    SORTED_KEY,
+    OF_PATTERNS,
     KeySpec {
         begin: Begin::Keyword { word: "STORE", from: 2, options: SORT_OPTIONS },
         find: Find::Range { last: 0, step: 1, limit: 0 },
         flags: KeyFlags::OW.union(KeyFlags::UPDATE),
     },
 ];
-/// What stands before STORE: the key, and the other options of SORT with how many arguments each takes.
+/// What stands before STORE: the key, and the options of SORT with how many arguments each takes.
 const SORT_OPTIONS: &[(&str, usize)] =
-    &[("", 1), ("BY", 1), ("LIMIT", 2), ("GET", 1), ("ASC", 0), ("DESC", 0), ("ALPHA", 0)];
+    &[("", 1), ("BY", 1), ("LIMIT", 2), ("GET", 1), ("STORE", 1), ("ASC", 0), ("DESC", 0), ("ALPHA", 0)];
 const SORT_COST: &str = "O(N+M*log(M)), N being the number of elements and M that of returned ones.";
 
 const FAST_WRITE: Flags = Flags::WRITE.union(Flags::FAST);
@@ -56,6 +62,7 @@ pub const COMMANDS: &[Command] = &[
     Command::new("sort", -2, Group::Generic, Run::Keyspace(sort::sort))
         .flags(Flags::WRITE.union(Flags::DENYOOM).union(Flags::MOVABLE_KEYS))
         .keys(SORTED)
+        .route(Route::Patterns)
         .docs(
             "1.0.0",
             "Sorts the elements of a list, set or sorted set, and answers or stores them.",
@@ -64,7 +71,8 @@ pub const COMMANDS: &[Command] = &[
         .categories(&["set", "sortedset", "list", "dangerous"]),
     Command::new("sort_ro", -2, Group::Generic, Run::Keyspace(sort::sort_ro))
         .flags(Flags::READONLY.union(Flags::MOVABLE_KEYS))
-        .keys(READ)
+        .keys(SORTED_RO)
+        .route(Route::Patterns)
         .docs("7.0.0", "Sorts the elements of a list, set or sorted set, and answers them.", SORT_COST)
         .categories(&["set", "sortedset", "list", "dangerous"]),
     Command::new("del", -2, Group::Generic, Run::Keyspace(delete::del))

@@ -1,20 +1,24 @@
 //! SORT and SORT_RO: the elements of a list, a set or a sorted set in order, by themselves or by other keys.
 //!
-//! Keys that patterns name are known only once the elements are, so no lock can be taken on them before. With several shards
-//! such patterns are refused, as Redis refuses them in a cluster.
+//! Keys that patterns name are known only once the elements are, so no lock can be taken on them before: whole shards are
+//! locked instead, all of them unless a hash tag tells where the keys are.
 
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use ahash::AHashSet;
+
 use crate::base::number::parse_f64;
+use crate::base::slot::{hash_tag, slot_of};
 use crate::command::args::Cursor;
 use crate::command::context::{Context, KeyspaceEvents};
 use crate::resp::error::{SYNTAX, WRONG_TYPE};
+use crate::store::entry::Entry;
 use crate::store::hash::HashView;
 use crate::store::list::{End, Limit, List};
 use crate::store::set::Set;
 use crate::store::sorted_set::SortedSet;
-use crate::store::value::Kind;
+use crate::store::value::{Collection, Kind};
 
 const NOT_A_NUMBER: &str = "ERR One or more scores can't be converted into double";
 const BY_DENIED: &str =
@@ -35,6 +39,8 @@ pub fn sort_ro(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
 #[derive(Default)]
 struct Options<'a> {
     by: Option<&'a [u8]>,
+    /// Whether a constant pattern leaves the order as it is.
+    is_unsorted: bool,
     /// Offset and count.
     limit: Option<(i64, i64)>,
     get: Vec<&'a [u8]>,
@@ -44,7 +50,12 @@ struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    fn parse(arguments: &[&'a [u8]], may_store: bool, shards: usize) -> Result<Self, &'static str> {
+    /// Reads them. Patterns of which `denies` is true are refused.
+    fn parse(
+        arguments: &[&'a [u8]],
+        may_store: bool,
+        denies: impl Fn(&[u8]) -> bool,
+    ) -> Result<Self, &'static str> {
         let mut options = Self::default();
         let mut cursor = Cursor::new(arguments, 2);
         while !cursor.is_done() {
@@ -60,17 +71,17 @@ impl<'a> Options<'a> {
             } else if behind >= 1 && cursor.accept("by") {
                 let pattern = cursor.need()?;
                 options.by = Some(pattern);
-                if shards > 1 && pattern.contains(&b'*') {
+                options.is_unsorted |= star_of(pattern).is_none();
+                if denies(pattern) {
                     return Err(BY_DENIED);
                 }
             } else if behind >= 1 && cursor.accept("get") {
                 let pattern = cursor.need()?;
                 options.get.push(pattern);
-                if shards > 1 && pattern.contains(&b'*') {
+                if denies(pattern) {
                     return Err(GET_DENIED);
                 }
-            } else if may_store && behind >= 1 && options.destination.is_none() && cursor.accept("store") {
-                // Only once: the key specification finds the first.
+            } else if may_store && behind >= 1 && cursor.accept("store") {
                 options.destination = Some(cursor.need()?);
             } else {
                 return Err(SYNTAX);
@@ -79,9 +90,10 @@ impl<'a> Options<'a> {
         Ok(options)
     }
 
-    /// Whether a constant pattern leaves the order as it is.
-    fn is_unsorted(&self) -> bool {
-        self.by.is_some_and(|pattern| !pattern.contains(&b'*'))
+    /// The patterns whose keys are looked up.
+    fn patterns(&self) -> impl Iterator<Item = &'a [u8]> {
+        let by = self.by.filter(|_| !self.is_unsorted);
+        by.into_iter().chain(self.get.iter().copied()).filter(|pattern| star_of(pattern).is_some())
     }
 
     /// The part of `length` elements that LIMIT leaves.
@@ -91,6 +103,30 @@ impl<'a> Options<'a> {
         let count = usize::try_from(count).unwrap_or(length);
         start..start.saturating_add(count).min(length)
     }
+}
+
+/// The patterns of keys among the arguments; none if they are malformed.
+pub fn patterns<'a>(arguments: &[&'a [u8]]) -> Vec<&'a [u8]> {
+    let options = Options::parse(arguments, true, |_| false);
+    options.map_or_else(|_| Vec::new(), |options| options.patterns().collect())
+}
+
+/// The slot of all keys that a pattern can name, if a hash tag before its `*` tells.
+pub fn slot_of_pattern(pattern: &[u8]) -> Option<u16> {
+    let before = &pattern[..star_of(pattern)?];
+    (hash_tag(before).len() < before.len()).then(|| slot_of(before))
+}
+
+/// The keys that patterns name for the elements at an entry, each once.
+pub fn keys_of_patterns(arguments: &[&[u8]], entry: Option<&Entry>) -> Vec<Vec<u8>> {
+    let patterns = patterns(arguments);
+    let elements = entry.and_then(elements_of).unwrap_or_default();
+    let mut keys = AHashSet::new();
+    for pattern in patterns {
+        let Some(pattern) = Pattern::parse(pattern) else { continue };
+        keys.extend(elements.iter().map(|element| pattern.key_of(element)));
+    }
+    keys.into_iter().collect()
 }
 
 /// What an element is compared by.
@@ -112,8 +148,12 @@ impl Weight {
 }
 
 fn reply_sorted(ctx: &mut Context<'_>, arguments: &[&[u8]], may_store: bool) {
-    let sorted = Options::parse(arguments, may_store, ctx.shards).and_then(|mut options| {
-        let elements = sorted(ctx, arguments[1], &mut options)?;
+    let (key, is_node) = (arguments[1], ctx.caller.cluster_port);
+    let denies = |pattern: &[u8]| {
+        is_node && star_of(pattern).is_some() && slot_of_pattern(pattern) != Some(slot_of(key))
+    };
+    let sorted = Options::parse(arguments, may_store, denies).and_then(|mut options| {
+        let elements = sorted(ctx, key, &mut options)?;
         Ok((options, elements))
     });
     let (options, elements) = match sorted {
@@ -132,14 +172,21 @@ fn sorted(
     key: &[u8],
     options: &mut Options<'_>,
 ) -> Result<Vec<Vec<u8>>, &'static str> {
-    let (kind, mut elements) = elements_of(ctx, key)?;
-    if kind == Some(Kind::Set) && options.is_unsorted() && options.destination.is_some() {
+    let (is_set, mut elements) = match ctx.find(key) {
+        Some(entry) => {
+            let is_set = entry.type_name() == Kind::Set.type_name();
+            (is_set, elements_of(&entry).ok_or(WRONG_TYPE)?)
+        }
+        None => (false, Vec::new()),
+    };
+    if is_set && options.is_unsorted && options.destination.is_some() {
         // A set has no order of its own, but what is stored must be the same everywhere.
         options.by = None;
+        options.is_unsorted = false;
         options.is_alpha = true;
     }
     let part = options.part(elements.len());
-    if options.is_unsorted() {
+    if options.is_unsorted {
         if options.is_descending {
             elements.reverse();
         }
@@ -159,30 +206,20 @@ fn sorted(
     Ok(elements)
 }
 
-/// All elements at `key` in their own order, and of what they are.
-fn elements_of(ctx: &mut Context<'_>, key: &[u8]) -> Result<(Option<Kind>, Vec<Vec<u8>>), &'static str> {
+/// All elements at an entry in their own order; `None` if it is of another type.
+fn elements_of(entry: &Entry) -> Option<Vec<Vec<u8>>> {
     let mut elements = Vec::new();
-    let Some(name) = ctx.find(key).map(|entry| entry.type_name()) else { return Ok((None, elements)) };
-    let kinds = [Kind::List, Kind::Set, Kind::SortedSet];
-    let kind = kinds.into_iter().find(|kind| kind.type_name() == name).ok_or(WRONG_TYPE)?;
-    if kind == Kind::List {
-        ctx.peek_as::<List, _>(key, |list, _| {
-            let walk = list.into_iter().flat_map(|list| list.walk(End::Head, 0));
-            elements.extend(walk.map(|element| element.bytes(&mut itoa::Buffer::new()).to_vec()));
-        });
-    } else if kind == Kind::Set {
-        ctx.peek_as::<Set, _>(key, |set, _| {
-            let members = set.into_iter().flat_map(|set| set.iter());
-            elements.extend(members.map(|member| member.bytes(&mut itoa::Buffer::new()).to_vec()));
-        });
+    let value = entry.value();
+    if let Some(list) = List::view_in(value) {
+        elements
+            .extend(list.walk(End::Head, 0).map(|element| element.bytes(&mut itoa::Buffer::new()).to_vec()));
+    } else if let Some(set) = Set::view_in(value) {
+        elements.extend(set.iter().map(|member| member.bytes(&mut itoa::Buffer::new()).to_vec()));
     } else {
-        ctx.peek_as::<SortedSet, _>(key, |set, _| {
-            if let Some(set) = set {
-                set.visit(0..set.len(), false, |member, _| elements.push(member.to_vec()));
-            }
-        });
+        let set = SortedSet::view_in(value)?;
+        set.visit(0..set.len(), false, |member, _| elements.push(member.to_vec()));
     }
-    Ok((Some(kind), elements))
+    Some(elements)
 }
 
 fn weigh(
@@ -214,7 +251,8 @@ fn weigh(
 /// no text at all is zero.
 fn number(text: &[u8]) -> Option<f64> {
     let text = until_zero(text);
-    if text.is_empty() { Some(0.0) } else { parse_f64(text.trim_ascii_start()) }
+    let blanks = text.iter().take_while(|byte| b" \t\n\x0b\x0c\r".contains(byte)).count();
+    if text.is_empty() { Some(0.0) } else { parse_f64(&text[blanks..]) }
 }
 
 /// The text as far as functions of C see it.
@@ -222,21 +260,45 @@ fn until_zero(text: &[u8]) -> &[u8] {
     text.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
-/// The string at the key that `pattern` names for an element: the element in place of the first `*`. `#` is the element
-/// itself; `->` behind the `*` asks for a field of the hash at that key.
+/// Where the `*` of a pattern stands.
+fn star_of(pattern: &[u8]) -> Option<usize> {
+    until_zero(pattern).iter().position(|&byte| byte == b'*')
+}
+
+/// A pattern of keys: an element stands for the first `*`; `->` behind it asks for a field of the hash at that key.
+struct Pattern<'a> {
+    before: &'a [u8],
+    behind: &'a [u8],
+    field: Option<&'a [u8]>,
+}
+
+impl<'a> Pattern<'a> {
+    /// `None` without a `*`.
+    fn parse(pattern: &'a [u8]) -> Option<Self> {
+        let (before, behind) = pattern.split_at(star_of(pattern)?);
+        let behind = &behind[1..];
+        let shown = until_zero(behind);
+        let arrow = shown.windows(2).position(|pair| pair == b"->").filter(|at| at + 2 < shown.len());
+        let (behind, field) = match arrow {
+            Some(at) => (&behind[..at], Some(&behind[at + 2..])),
+            None => (behind, None),
+        };
+        Some(Self { before, behind, field })
+    }
+
+    fn key_of(&self, element: &[u8]) -> Vec<u8> {
+        [self.before, element, self.behind].concat()
+    }
+}
+
+/// The string that `pattern` names for an element; `#` is the element itself.
 fn look_up(ctx: &mut Context<'_>, pattern: &[u8], element: &[u8]) -> Option<Vec<u8>> {
-    if pattern == b"#" {
+    if until_zero(pattern) == b"#" {
         return Some(element.to_vec());
     }
-    let star = pattern.iter().position(|&byte| byte == b'*')?;
-    let (before, behind) = (&pattern[..star], &pattern[star + 1..]);
-    let arrow = behind.windows(2).position(|pair| pair == b"->");
-    let (behind, field) = match arrow {
-        Some(at) if at + 2 < behind.len() => (&behind[..at], Some(&behind[at + 2..])),
-        _ => (behind, None),
-    };
-    let (key, now) = ([before, element, behind].concat(), ctx.now);
-    ctx.read(&key, |entry, _| match field {
+    let pattern = Pattern::parse(pattern)?;
+    let now = ctx.now;
+    ctx.read(&pattern.key_of(element), |entry, _| match pattern.field {
         None => entry?.string(&mut itoa::Buffer::new()).map(<[u8]>::to_vec),
         Some(field) => {
             let value = HashView::of_entry(entry?)?.at(now).get(field)?;
