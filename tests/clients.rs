@@ -1,6 +1,6 @@
-//! The clients that people use, against a running server: redis-cli, redis-benchmark, redis-rs, redis-py.
+//! The clients that people use, against a running server: redis-cli, redis-benchmark, redis-rs, redis-py, Celery.
 //!
-//! `SKERRY_PYTHON` names a Python interpreter that has redis-py (`.venv/bin/python` otherwise, where
+//! `SKERRY_PYTHON` names a Python interpreter that has redis-py and Celery (`.venv/bin/python` otherwise, where
 //! `tests/run` installs it).
 
 mod common;
@@ -199,26 +199,40 @@ fn optimistic_increments(server: &Server) -> RedisResult<()> {
     Ok(())
 }
 
-fn python() -> Option<PathBuf> {
+/// A Python interpreter that has a module.
+fn python(module: &str) -> Option<PathBuf> {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
     let python = std::env::var_os("SKERRY_PYTHON").map_or_else(default, PathBuf::from);
-    let found = Command::new(&python).args(["-c", "import redis"]).stderr(Stdio::null()).status();
+    let found =
+        Command::new(&python).args(["-c", &format!("import {module}")]).stderr(Stdio::null()).status();
     if found.is_ok_and(|status| status.success()) {
         return Some(python);
     }
-    skip("there is no Python with redis-py");
+    skip(&format!("there is no Python with {module}"));
     None
+}
+
+fn script(python: &Path, name: &str, server: &Server) -> Command {
+    let mut command = Command::new(python);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name));
+    command.env("SKERRY_PORT", server.port().to_string());
+    command
 }
 
 #[test]
 fn redis_py_talks_to_it() {
-    let (Some(start), Some(python)) = (skerry(), python()) else { return };
+    let (Some(start), Some(python)) = (skerry(), python("redis")) else { return };
     let server = start.shards(4).cluster().spawn();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/test_redis_py.py");
-    let mut command = Command::new(python);
-    command.arg(script).env("SKERRY_PORT", server.port().to_string());
+    let mut command = script(&python, "test_redis_py.py", &server);
     if !is_redis() {
         command.env("SKERRY_CLUSTER_PORT", server.cluster_port().to_string());
     }
     println!("{}", run(&mut command, b""));
+}
+
+#[test]
+fn celery_loses_no_task_and_runs_none_twice() {
+    let (Some(start), Some(python)) = (skerry(), python("celery")) else { return };
+    let server = start.shards(4).spawn();
+    println!("{}", run(&mut script(&python, "test_celery.py", &server), b""));
 }
