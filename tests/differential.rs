@@ -37,6 +37,8 @@ struct Pair {
     ours: Client,
     in_transaction: bool,
     queued: Vec<Command>,
+    /// Channels, patterns and shard channels.
+    subscribed: [BTreeSet<Vec<u8>>; 3],
 }
 
 /// A run: both servers, and what was sent lately.
@@ -50,12 +52,79 @@ struct Run {
 
 impl Pair {
     fn new(redis: Client, ours: Client) -> Self {
-        Self { redis, ours, in_transaction: false, queued: Vec::new() }
+        Self { redis, ours, in_transaction: false, queued: Vec::new(), subscribed: Default::default() }
     }
 
     /// Both replies to one command.
     fn both(&mut self, command: &[&str]) -> (Reply, Reply) {
         (self.redis.command(command), self.ours.command(command))
+    }
+
+    /// Both servers' next replies.
+    fn receive(&mut self) -> [Reply; 2] {
+        [self.redis.receive(), self.ours.receive()]
+    }
+
+    /// How many replies a command that ran has, and what it subscribes to.
+    fn replies_to(&mut self, command: &Command) -> usize {
+        let name = command_name(command);
+        let kinds = ["SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE"];
+        if name == "RESET" {
+            self.subscribed = Default::default();
+        }
+        let Some(kind) = kinds.iter().position(|kind| *kind == name) else { return 1 };
+        let (names, subscribed) = (&command[1..], &mut self.subscribed[kind % 3]);
+        if names.is_empty() {
+            return std::mem::take(subscribed).len().max(1);
+        }
+        for name in names {
+            if kind < 3 {
+                subscribed.insert(name.clone())
+            } else {
+                subscribed.remove(name)
+            };
+        }
+        names.len()
+    }
+
+    /// Reads the rest of what came for a command, of which these are the first replies: several of one command become an
+    /// array, also within the reply of EXEC.
+    fn gather(&mut self, command: &Command, queued: &[Command], first: [Reply; 2]) -> [Reply; 2] {
+        let reply = &first[0];
+        if reply.is_error() || reply.text() == "QUEUED" {
+            return first;
+        }
+        if command_name(command) != "EXEC" {
+            return match self.replies_to(command) {
+                1 => first,
+                count => self.read_up_to(count, first.map(|reply| vec![reply])).map(Reply::Array),
+            };
+        }
+        let [Reply::Array(redis), Reply::Array(ours)] = first else { return first };
+        let replies_to = |command: &Command| match command_name(command).as_str() {
+            // Refused in a transaction, unlike its kin.
+            "SSUBSCRIBE" => 1,
+            _ => self.replies_to(command),
+        };
+        let counts: Vec<usize> = queued.iter().map(replies_to).collect();
+        let all = self.read_up_to(counts.iter().sum(), [redis, ours]);
+        all.map(|replies| {
+            let mut replies = replies.into_iter();
+            let of_one = |&count: &usize| match count {
+                1 => replies.next().unwrap_or(Reply::Null),
+                count => Reply::Array(replies.by_ref().take(count).collect()),
+            };
+            Reply::Array(counts.iter().map(of_one).collect())
+        })
+    }
+
+    fn read_up_to(&mut self, count: usize, mut replies: [Vec<Reply>; 2]) -> [Vec<Reply>; 2] {
+        while replies[0].len() < count {
+            let [redis, ours] = self.receive();
+            replies[0].push(redis);
+            replies[1].push(ours);
+        }
+        replies
     }
 
     /// Follows the connection through MULTI and EXEC by what Redis answers, and gives the queued commands
@@ -85,8 +154,9 @@ impl Run {
         self.pairs[connection].ours.send_raw(&bytes);
         for command in commands {
             let pair = &mut self.pairs[connection];
-            let (redis, ours) = (pair.redis.receive(), pair.ours.receive());
-            let queued = pair.follow(command, &redis);
+            let first = pair.receive();
+            let queued = pair.follow(command, &first[0]);
+            let [redis, ours] = pair.gather(command, &queued, first);
             self.remember(connection, command, &redis);
             if !equal(command, &queued, &redis, &ours) {
                 self.fail(&format!("the replies to {} differ", show(command)), &redis, &ours);
@@ -194,7 +264,7 @@ fn compare_servers(test: &str, comparison: Comparison) {
     let (redis, ours) = (reference.spawn(), ours.spawn());
     let seed = seed(test);
     let mut random = Random::new(seed);
-    let mut generator = Generator::new(random.fork());
+    let mut generator = Generator::new(random.fork()).with_subscriptions();
     if newer_commands {
         generator = generator.with_newer_commands();
     }
@@ -208,7 +278,13 @@ fn compare_servers(test: &str, comparison: Comparison) {
         let connection = random.below(CONNECTIONS);
         let length = if random.one_in(2) { 1 } else { 1 + random.below(LONGEST_PIPELINE) };
         let in_transaction = run.pairs[connection].in_transaction;
-        let commands: Vec<Command> = (0..length).map(|_| generator.command(in_transaction)).collect();
+        let mut commands: Vec<Command> = generator.pipeline(length, in_transaction);
+        // A subscriber of the older protocol can do little else.
+        if run.pairs[connection].subscribed.iter().any(|names| !names.is_empty()) && random.one_in(2) {
+            let all =
+                ["UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE"].map(|name| vec![name.as_bytes().to_vec()]);
+            commands.splice(0..0, all);
+        }
         run.pipeline(connection, &commands);
         if run.sent >= compare_at {
             run.compare_datasets(&mut random);

@@ -33,8 +33,7 @@ fn run_commands(client: &mut Client, generator: &mut Generator, random: &mut Ran
     let mut in_transaction = false;
     let mut left = COMMANDS_PER_ROUND;
     while left > 0 {
-        let commands: Vec<Command> =
-            (0..1 + random.below(LONGEST_PIPELINE)).map(|_| generator.command(in_transaction)).collect();
+        let commands: Vec<Command> = generator.pipeline(1 + random.below(LONGEST_PIPELINE), in_transaction);
         let mut bytes = Vec::new();
         commands.iter().for_each(|command| encode(command, &mut bytes));
         client.send_raw(&bytes);

@@ -2,7 +2,7 @@
 //! of their types, and now and then a command that is wrong on purpose.
 
 use super::common::Random;
-use super::grammar::{COMMANDS, NEWER_COMMANDS, Part, parse};
+use super::grammar::{COMMANDS, NEWER_COMMANDS, Part, SUBSCRIPTIONS, parse};
 
 /// Few keys, so that commands meet: plain, of one slot, empty, binary, long.
 const KEYS: [&[u8]; 12] = [
@@ -263,9 +263,20 @@ impl Generator {
     /// Adds the commands that are newer than the distribution's Redis.
     #[allow(dead_code, reason = "not every test that uses the generator compares with Skerry itself")]
     pub fn with_newer_commands(mut self) -> Self {
-        self.forms.extend(NEWER_COMMANDS.iter().map(|(weight, form)| (*weight, parse(form))));
-        self.total = self.forms.iter().map(|(weight, _)| weight).sum();
+        self.add(NEWER_COMMANDS);
         self
+    }
+
+    /// Adds subscriptions.
+    #[allow(dead_code, reason = "as for with_newer_commands")]
+    pub fn with_subscriptions(mut self) -> Self {
+        self.add(SUBSCRIPTIONS);
+        self
+    }
+
+    fn add(&mut self, commands: &[(u32, &'static str)]) {
+        self.forms.extend(commands.iter().map(|(weight, form)| (*weight, parse(form))));
+        self.total = self.forms.iter().map(|(weight, _)| weight).sum();
     }
 
     /// Sets when keys expire.
@@ -275,8 +286,21 @@ impl Generator {
         self
     }
 
-    /// The next command. Inside a transaction EXEC comes soon.
-    pub fn command(&mut self, in_transaction: bool) -> Vec<Vec<u8>> {
+    /// The next commands, about as many as `length`. Inside a transaction EXEC comes soon.
+    pub fn pipeline(&mut self, length: usize, in_transaction: bool) -> Vec<Vec<Vec<u8>>> {
+        let mut commands = Vec::with_capacity(length + 1);
+        while commands.len() < length {
+            let command = self.command(in_transaction);
+            // Redis takes numbers for none after any earlier overflow, which stays in `errno`. A cursor clears that.
+            if [b"SORT".as_slice(), b"SORT_RO"].iter().any(|name| command[0].eq_ignore_ascii_case(name)) {
+                commands.push(["SSCAN", "none", "0"].map(|word| word.as_bytes().to_vec()).to_vec());
+            }
+            commands.push(command);
+        }
+        commands
+    }
+
+    fn command(&mut self, in_transaction: bool) -> Vec<Vec<u8>> {
         if in_transaction && self.random.one_in(5) {
             return vec![b"EXEC".to_vec()];
         }
@@ -288,6 +312,10 @@ impl Generator {
         // COMMAND's subcommands and PFDEBUG count their arguments differently in 7.0 and 7.2. What blocks might do so for ever.
         let may_spoil = out[0] != b"COMMAND"
             && out[0] != b"PFDEBUG"
+            // Without its number it would take a member by chance.
+            && out[0] != b"SPOP"
+            // Else somebody might publish there.
+            && !out[0].ends_with(b"SUBSCRIBE")
             && ![b"BL", b"BR", b"BZ"].iter().any(|head| out[0].starts_with(*head))
             // All members of these have one score, which spoiling could change.
             && !out.get(1).is_some_and(|key| LEX_KEYS.iter().any(|lex| lex.as_bytes() == key));
@@ -365,6 +393,7 @@ impl Generator {
             }
             "newid" | "entryid" | "behind" | "border" => return self.entry_id(kind),
             "length" => return random.between(0, 40).to_string().into(),
+            "channel" => random.pick(&["ch:1", "ch:1", "ch:2", "ch:*", "ch:3"]),
             "group" => random.pick(&["g", "g", "g", "g", "g", "g", "h", "h", "none"]),
             "consumer" => random.pick(&["alice", "bob", "bob", ""]),
             // Either over or never.

@@ -172,14 +172,18 @@ fn sorted(
     key: &[u8],
     options: &mut Options<'_>,
 ) -> Result<Vec<Vec<u8>>, &'static str> {
-    let (is_set, mut elements) = match ctx.find(key) {
-        Some(entry) => {
-            let is_set = entry.type_name() == Kind::Set.type_name();
-            (is_set, elements_of(&entry).ok_or(WRONG_TYPE)?)
-        }
-        None => (false, Vec::new()),
+    let (kind, mut elements) = match ctx.find(key) {
+        Some(entry) => (entry.type_name(), elements_of(&entry).ok_or(WRONG_TYPE)?),
+        None => ("none", Vec::new()),
     };
-    if is_set && options.is_unsorted && options.destination.is_some() {
+    if kind == Kind::SortedSet.type_name() {
+        // It stays so, as OBJECT ENCODING shows in Redis too.
+        ctx.change(key, |set: &mut SortedSet, _| {
+            set.unpack();
+        })
+        .ok();
+    }
+    if kind == Kind::Set.type_name() && options.is_unsorted && options.destination.is_some() {
         // A set has no order of its own, but what is stored must be the same everywhere.
         options.by = None;
         options.is_unsorted = false;

@@ -170,7 +170,8 @@ impl SortedSet {
         SortedSet::Packed(packed)
     }
 
-    fn unpack(&mut self) -> &mut Tree {
+    /// The tree, which a packed one becomes.
+    pub fn unpack(&mut self) -> &mut Tree {
         if let SortedSet::Packed(packed) = self {
             let mut tree = Tree::default();
             for pair in packed::pairs(packed.as_ref()) {
