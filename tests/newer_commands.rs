@@ -161,6 +161,38 @@ fn fields_with_times() {
         ("EXISTS h", ":0"),
         ("HSET h a 1 b 2", ":2"),
         ("HSCAN h 0 NOVALUES", "[\"0\", [\"a\", \"b\"]]"),
+        ("HEXPIRE h 100 FIELDS 3 a b c", "[:1, :1, :-2]"),
+        ("HTTL h FIELDS 1 a", "[:100]"),
+        ("HEXPIRE h 100 GT FIELDS 1 a", "[:0]"),
+        ("HPEXPIRE h 200000 GT FIELDS 1 a", "[:1]"),
+        ("HPEXPIRE h 0 FIELDS 2 a b", "[:2, :2]"),
+        ("HPTTL h FIELDS 1 a", "[:-2]"),
+        ("EXISTS h", ":0"),
+        ("HPTTL h FIELDS 2 a", "-ERR The `numfields` parameter must match the number of arguments"),
+    ];
+    assert_replies(&mut server.client(), &cases);
+}
+
+#[test]
+fn entries_that_groups_need() {
+    let Some(server) = server() else { return };
+    let cases = [
+        ("XADD s 1 a 1", "\"1-0\""),
+        ("XADD s ACKED MAXLEN 2 2 a 2", "\"2-0\""),
+        ("XADD s 3 a 3", "\"3-0\""),
+        ("XADD s 4 a 4", "\"4-0\""),
+        ("XGROUP CREATE s g 0", "+OK"),
+        ("XTRIM s MAXLEN 0 ACKED", ":0"),
+        ("XREADGROUP GROUP g c COUNT 1 STREAMS s >", "[[\"s\", [[\"1-0\", [\"a\", \"1\"]]]]]"),
+        ("XDELEX s ACKED IDS 3 1 4 9", "[:2, :2, :2]"),
+        ("XACKDEL s g ACKED IDS 2 1 2", "[:1, :-1]"),
+        ("XREADGROUP GROUP g c COUNT 1 STREAMS s >", "[[\"s\", [[\"2-0\", [\"a\", \"2\"]]]]]"),
+        ("XTRIM s MINID 3 DELREF", ":1"),
+        ("XPENDING s g - + 9", "[]"),
+        ("XREADGROUP GROUP g c COUNT 1 NOACK STREAMS s >", "[[\"s\", [[\"3-0\", [\"a\", \"3\"]]]]]"),
+        ("XTRIM s MAXLEN = 0 ACKED", ":1"),
+        ("XLEN s", ":1"),
+        ("XDELEX s IDS 1 4", "[:1]"),
     ];
     assert_replies(&mut server.client(), &cases);
 }

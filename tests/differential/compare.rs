@@ -120,6 +120,8 @@ fn equal_by_chance(name: &str, has_count: bool, redis: &Reply, ours: &Reply) -> 
         "SRANDMEMBER" | "ZRANDMEMBER" | "HRANDFIELD" => same_shape(redis, ours),
         "RANDOMKEY" => redis.is_nil() == ours.is_nil(),
         "TTL" | "EXPIRETIME" => near(redis, ours, TIME_TOLERANCE_MS / 1000),
+        "HTTL" | "HEXPIRETIME" => each_near(redis, ours, TIME_TOLERANCE_MS / 1000),
+        "HPTTL" | "HPEXPIRETIME" => each_near(redis, ours, TIME_TOLERANCE_MS),
         "PTTL" | "PEXPIRETIME" => near(redis, ours, TIME_TOLERANCE_MS),
         // Redis compares a cached clock with a fresh one there, and wraps now and then.
         "OBJECT IDLETIME" | "CLIENT ID" | "MEMORY USAGE" => same_shape(redis, ours),
@@ -153,6 +155,11 @@ fn near(redis: &Reply, ours: &Reply, tolerance: i64) -> bool {
         }
         _ => false,
     }
+}
+
+fn each_near(redis: &Reply, ours: &Reply, tolerance: i64) -> bool {
+    let mut pairs = redis.items().iter().zip(ours.items());
+    same_shape(redis, ours) && pairs.all(|(redis, ours)| redis == ours || near(redis, ours, tolerance))
 }
 
 fn sorted(reply: &Reply) -> Option<Vec<Reply>> {

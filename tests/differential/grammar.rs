@@ -339,11 +339,25 @@ pub const NEWER_COMMANDS: &[(u32, &str)] = &[
     (4, "HEXPIREAT $hash $future ( NX | XX | GT | LT | ) FIELDS 2 $field $field"),
     (4, "HPEXPIREAT $hash $futurems ( NX | XX | GT | LT | x | ) FIELDS ( 1 | 2 ) $field"),
     (4, "( HEXPIRETIME | HPEXPIRETIME ) $hash FIELDS 2 $field $field"),
+    (4, "HEXPIRE $hash $seconds ( NX | XX | GT | LT | x | ) FIELDS ( 1 | 2 ) $field"),
+    (4, "HPEXPIRE $hash $ms ( NX | XX | GT | LT | ) FIELDS 2 $field $field"),
+    (3, "( HTTL | HPTTL ) $hash FIELDS 2 $field $field"),
     (2, "HPERSIST $hash FIELDS 2 $field $field"),
     (2, "HGETDEL $hash FIELDS 2 $field $field"),
     (3, "HGETEX $hash ( PXAT $futurems | EXAT $future | PERSIST | ) FIELDS 2 $field $field"),
     (4, "HSETEX $hash ( FNX | FXX | ) ( PXAT $futurems | KEEPTTL | ) FIELDS 2 $field $value $field $value"),
     (1, "HSCAN $hash 0 NOVALUES"),
+    (
+        4,
+        "XADD $streamkey ( KEEPREF | DELREF | ACKED ) ( MAXLEN | MAXLEN = | MAXLEN ~ ) $length ( LIMIT $small | ) $newid $value $value",
+    ),
+    (
+        3,
+        "XTRIM $streamkey ( MAXLEN | MAXLEN = | MAXLEN ~ ) $length ( LIMIT $small | ) ( KEEPREF | DELREF | ACKED | ACKED DELREF )",
+    ),
+    (3, "XTRIM $streamkey ( MINID | MINID = | MINID ~ ) $entryid ( KEEPREF | DELREF | ACKED )"),
+    (4, "XDELEX $streamkey ( KEEPREF | DELREF | ACKED | ) IDS ( 2 | 2 | 1 ) $entryid $entryid"),
+    (4, "XACKDEL $streamkey $group ( KEEPREF | DELREF | ACKED | ) IDS ( 2 | 2 | 3 ) $entryid $entryid"),
     (3, "( ZRANK | ZREVRANK ) $key $member ( WITHSCORE | WITHSCORE x | x )"),
 ];
 

@@ -1,5 +1,6 @@
 //! XADD and XTRIM: the end and the beginning of a stream.
 
+use super::delete::policy_of;
 use super::ids::{self, NewId};
 use crate::base::clock::UnixMillis;
 use crate::command::Context;
@@ -7,7 +8,7 @@ use crate::command::args::{integer, is_word};
 use crate::command::context::KeyspaceEvents;
 use crate::config::Config;
 use crate::resp::error::{SYNTAX, wrong_arity};
-use crate::store::stream::{ENTRY_BYTES_MAX, Keep, NodeLimits, Stream, StreamId, Trim};
+use crate::store::stream::{ENTRY_BYTES_MAX, Keep, NodeLimits, Policy, Stream, StreamId, Trim};
 
 const TWO_STRATEGIES: &str = "ERR syntax error, MAXLEN and MINID options at the same time are not compatible";
 const NEGATIVE_MAXLEN: &str = "ERR The MAXLEN argument must be >= 0.";
@@ -27,6 +28,7 @@ struct Options {
     keep: Option<Keep>,
     is_approximate: bool,
     limit: Option<i64>,
+    policy: Option<Policy>,
     must_exist: bool,
     id: Option<NewId>,
     /// Where the number or id of the trim stands.
@@ -53,6 +55,9 @@ impl Options {
                 let limit = integer(arguments[at + 1])?;
                 options.limit = Some(if limit >= 0 { limit } else { return Err(NEGATIVE_LIMIT) });
                 at += 2;
+            } else if options.policy.is_none() && policy_of(word).is_some() {
+                options.policy = policy_of(word);
+                at += 1;
             } else if is_add && is_word(word, "NOMKSTREAM") {
                 options.must_exist = true;
                 at += 1;
@@ -107,6 +112,15 @@ impl Options {
         Some(Trim { keep: self.keep?, is_approximate: self.is_approximate, limit })
     }
 
+    fn policy(&self) -> Policy {
+        self.policy.unwrap_or_default()
+    }
+
+    /// Whether what groups still need stays.
+    fn keeps_awaited(&self) -> bool {
+        self.policy() == Policy::Acknowledged
+    }
+
     /// The arguments with what the command turned out to do: the id that was given, and an exact trim to what is left.
     fn resolved<'a>(
         &self,
@@ -119,6 +133,9 @@ impl Options {
             words[self.id_at] = id;
         }
         if let Some(kept) = kept {
+            if self.keeps_awaited() {
+                words[self.keep_at - 2] = b"MAXLEN";
+            }
             words[self.keep_at - 1] = b"=";
             words[self.keep_at] = kept;
             if self.limit_at != 0 {
@@ -129,11 +146,11 @@ impl Options {
     }
 }
 
-/// What was left by an approximate trim, as an exact one says it.
-fn kept(stream: &Stream, keep: Keep) -> Vec<u8> {
+/// What was left by an approximate trim, as an exact one says it: a number if some stayed among those that went.
+fn kept(stream: &Stream, keep: Keep, options: &Options) -> Vec<u8> {
     match keep {
-        Keep::Length(_) => stream.log.len().to_string().into(),
-        Keep::From(_) => stream.log.first_kept_id().to_string().into(),
+        Keep::From(_) if !options.keeps_awaited() => stream.log.first_kept_id().to_string().into(),
+        _ => stream.log.len().to_string().into(),
     }
 }
 
@@ -148,7 +165,7 @@ struct Added {
     kept: Option<Vec<u8>>,
 }
 
-/// XADD key [NOMKSTREAM] [MAXLEN | MINID [= | ~] threshold [LIMIT count]] * | id field value [field value ...]
+/// XADD key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [MAXLEN | MINID [= | ~] threshold [LIMIT count]] * | id field value [field value ...]
 pub(super) fn xadd(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
     let options = match Options::parse(arguments, true) {
         Ok(options) => options,
@@ -217,12 +234,12 @@ fn add(
     }
     stream.log.append(id, fields, node_limits(config));
     let trim = options.trim(config);
-    let trimmed = trim.map_or(0, |trim| stream.log.trim(trim));
-    let kept = trim.filter(|trim| trim.is_approximate).map(|trim| kept(stream, trim.keep));
+    let trimmed = trim.map_or(0, |trim| stream.trim(trim, options.policy()));
+    let kept = trim.filter(|trim| trim.is_approximate).map(|trim| kept(stream, trim.keep, options));
     Ok(Added { id, trimmed, kept })
 }
 
-/// XTRIM key MAXLEN | MINID [= | ~] threshold [LIMIT count]
+/// XTRIM key MAXLEN | MINID [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED]
 pub(super) fn xtrim(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
     let options = match Options::parse(arguments, false) {
         Ok(options) => options,
@@ -231,8 +248,8 @@ pub(super) fn xtrim(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
     let key = arguments[1];
     let changed = ctx.change(key, |stream: &mut Stream, config| {
         let trim = options.trim(config)?;
-        let trimmed = stream.log.trim(trim);
-        Some((trimmed, trim.is_approximate.then(|| kept(stream, trim.keep))))
+        let trimmed = stream.trim(trim, options.policy());
+        Some((trimmed, trim.is_approximate.then(|| kept(stream, trim.keep, &options))))
     });
     let Ok(changed) = changed else { return };
     let (trimmed, kept) = changed.and_then(|changed| changed.result).unwrap_or_default();

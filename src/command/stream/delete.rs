@@ -6,9 +6,9 @@ use super::ids;
 use super::range::note_deleted;
 use crate::base::number::parse_i64;
 use crate::command::Context;
-use crate::command::args::Cursor;
+use crate::command::args::{Cursor, is_word};
 use crate::resp::error::SYNTAX;
-use crate::store::stream::{Stream, StreamId};
+use crate::store::stream::{Policy, Stream, StreamId};
 
 const BAD_NUMBER: &str = "ERR Number of IDs must be a positive integer";
 const TOO_FEW_IDS: &str = "ERR The `numids` parameter must match the number of arguments";
@@ -21,16 +21,14 @@ const DELETED: i64 = 1;
 /// Some group still needs it.
 const AWAITED: i64 = 2;
 
-/// What becomes of an entry that groups have pending or have yet to read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Policy {
-    /// It goes, and stays pending.
-    #[default]
-    KeepReferences,
-    /// It goes, and is pending no more.
-    DeleteReferences,
-    /// It stays.
-    Acknowledged,
+/// The policy that a word names.
+pub(super) fn policy_of(word: &[u8]) -> Option<Policy> {
+    let words = [
+        ("KEEPREF", Policy::KeepReferences),
+        ("DELREF", Policy::DeleteReferences),
+        ("ACKED", Policy::Acknowledged),
+    ];
+    words.into_iter().find(|(name, _)| is_word(word, name)).map(|(_, policy)| policy)
 }
 
 /// The arguments behind the key or group.
@@ -45,12 +43,9 @@ impl<'a, 'b> Options<'a, 'b> {
         let (mut policy, mut ids) = (None, None);
         let mut cursor = Cursor::new(arguments, start);
         while !cursor.is_done() {
-            if policy.is_none() && cursor.accept("KEEPREF") {
-                policy = Some(Policy::KeepReferences);
-            } else if policy.is_none() && cursor.accept("DELREF") {
-                policy = Some(Policy::DeleteReferences);
-            } else if policy.is_none() && cursor.accept("ACKED") {
-                policy = Some(Policy::Acknowledged);
+            let named = policy_of(arguments[arguments.len() - cursor.remaining()]);
+            if policy.is_none() && named.is_some() {
+                (policy, _) = (named, cursor.take());
             } else if cursor.remaining() >= 2 && cursor.accept("IDS") {
                 let count = cursor.take().and_then(parse_i64).filter(|count| *count > 0).ok_or(BAD_NUMBER)?;
                 let at = arguments.len() - cursor.remaining();

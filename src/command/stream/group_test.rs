@@ -338,6 +338,56 @@ fn deletion_with_regard_to_groups() {
 }
 
 #[test]
+fn trimming_with_regard_to_groups() {
+    let mut case = with_group(8);
+    check(
+        &mut case,
+        &[
+            ("XTRIM s MAXLEN 0 ACKED", "0"),
+            (
+                "XREADGROUP GROUP g c COUNT 6 NOACK STREAMS s >",
+                "[[s [[1-0 [a 1]] [2-0 [a 2]] [3-0 [a 3]] [4-0 [a 4]] [5-0 [a 5]] [6-0 [a 6]]]]]",
+            ),
+            ("XCLAIM s g c 0 2 4 FORCE JUSTID", "[2-0 4-0]"),
+            ("XTRIM s ACKED MINID 5", "2"),
+            ("XRANGE s - + COUNT 3", "[[2-0 [a 2]] [4-0 [a 4]] [5-0 [a 5]]]"),
+            ("XTRIM s MAXLEN = 5 ACKED", "1"),
+            // Only whole nodes, of which this is none.
+            ("XTRIM s MAXLEN ~ 1 ACKED", "0"),
+            ("XTRIM s MAXLEN ~ 0 ACKED", "1"),
+            ("XRANGE s - + COUNT 3", "[[2-0 [a 2]] [4-0 [a 4]] [7-0 [a 7]]]"),
+            ("XADD s ACKED MINID 9 9 a 9", "9-0"),
+            ("XLEN s", "5"),
+            ("XADD s DELREF MAXLEN 5 10 a 10", "10-0"),
+            ("XPENDING s g - + 9", "[[4-0 c 0 1]]"),
+            ("XTRIM s KEEPREF MAXLEN 3", "2"),
+            ("XPENDING s g - + 9", "[[4-0 c 0 1]]"),
+            ("XTRIM s DELREF MAXLEN ~ 0", "3"),
+            ("XADD s KEEPREF NOMKSTREAM 11 a 11", "11-0"),
+            ("XADD s KEEPREF ACKED 12 a 12", INVALID),
+            ("XTRIM s MAXLEN 0 DELREF DELREF", "-ERR syntax error"),
+        ],
+    );
+    let trims: Vec<String> = case
+        .effects()
+        .into_iter()
+        .filter(|effect| effect.contains("MAXLEN") || effect.contains("MINID"))
+        .collect();
+    assert_eq!(
+        trims,
+        [
+            "XTRIM s ACKED MINID 5",
+            "XTRIM s MAXLEN = 5 ACKED",
+            "XTRIM s MAXLEN = 4 ACKED",
+            "XADD s ACKED MINID 9 9 a 9",
+            "XADD s DELREF MAXLEN 5 10 a 10",
+            "XTRIM s KEEPREF MAXLEN 3",
+            "XTRIM s DELREF MAXLEN = 0",
+        ]
+    );
+}
+
+#[test]
 fn information() {
     let mut case = with_group(3);
     let start = case.now;

@@ -30,6 +30,7 @@ pub(super) const STREAM: Family = &[
         &[
             key("key", 0),
             token("nomkstream", "NOMKSTREAM").optional().since("6.2.0"),
+            REFERENCES.since("8.2.0"),
             TRIM.optional(),
             one_of("id-selector", &[token("auto-id", "*"), string("id")]),
             block("data", &[string("field"), string("value")]).multiple(),
@@ -148,5 +149,5 @@ pub(super) const STREAM: Family = &[
             string("max-deleted-id").after("MAXDELETEDID").optional().since("7.0.0"),
         ],
     ),
-    ("xtrim", &[key("key", 0), TRIM]),
+    ("xtrim", &[key("key", 0), TRIM, REFERENCES.since("8.2.0")]),
 ];

@@ -33,6 +33,36 @@ pub enum Keep {
     From(StreamId),
 }
 
+impl Keep {
+    /// Whether no more than what is kept is left of `length` entries, from `first` on.
+    fn is_reached(self, length: u64, first: StreamId) -> bool {
+        match self {
+            Keep::Length(kept) => length <= kept,
+            Keep::From(from) => first >= from,
+        }
+    }
+
+    /// Whether a whole node of a log of `length` entries is due.
+    fn lets_go(self, length: u64, first: StreamId, node: &Node) -> bool {
+        match self {
+            Keep::Length(kept) => length >= kept.saturating_add(node.live()),
+            Keep::From(from) => node.last(first).is_some_and(|last| last.id < from),
+        }
+    }
+}
+
+/// What becomes of an entry that groups have pending or have yet to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// It goes, and stays pending.
+    #[default]
+    KeepReferences,
+    /// It goes, and is pending no more.
+    DeleteReferences,
+    /// It stays.
+    Acknowledged,
+}
+
 /// How to trim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trim {
@@ -42,6 +72,12 @@ pub struct Trim {
     pub is_approximate: bool,
     /// Stops before more entries than this are gone; 0 for no limit. Ends an exact trim early, too.
     pub limit: u64,
+}
+
+impl Trim {
+    fn is_over_limit(&self, removed: u64, node: &Node) -> bool {
+        self.limit != 0 && removed + node.live() > self.limit
+    }
 }
 
 /// One entry.
@@ -163,42 +199,65 @@ impl Log {
     /// Deletes entries from the beginning on; returns how many.
     pub fn trim(&mut self, trim: Trim) -> u64 {
         let mut removed = 0;
-        while let Some(mut slot) = self.nodes.first_entry() {
-            let (first, node) = (*slot.key(), slot.get());
-            let live = node.live();
-            let goes_whole = match trim.keep {
-                Keep::Length(length) if self.length <= length => break,
-                Keep::Length(length) => self.length - live >= length,
-                Keep::From(from) => node.last(first).is_some_and(|last| last.id < from),
-            };
-            if trim.limit != 0 && removed + live > trim.limit {
+        while let Some((&first, node)) = self.nodes.first_key_value() {
+            if trim.keep.is_reached(self.length, first) || trim.is_over_limit(removed, node) {
                 break;
             }
-            if goes_whole {
-                self.remove_node(first);
-                self.length -= live;
-                removed += live;
-                continue;
-            }
-            if !trim.is_approximate {
-                let length = &mut self.length;
-                let node = slot.get_mut();
-                removed += node.delete_while(first, |id| {
-                    let goes = match trim.keep {
-                        Keep::Length(kept) => *length > kept,
-                        Keep::From(from) => id < from,
-                    };
-                    *length -= u64::from(goes);
-                    goes
-                });
-                if node.live() == 0 {
-                    self.remove_node(first);
+            if !trim.keep.lets_go(self.length, first, node) {
+                if !trim.is_approximate {
+                    removed += self.trim_node(first, trim.keep, |_| true);
                 }
+                break;
             }
-            break;
+            let live = node.live();
+            self.remove_node(first);
+            self.length -= live;
+            removed += live;
         }
         if removed > 0 {
             self.find_first_id();
+        }
+        removed
+    }
+
+    /// Like [`Log::trim`], but asks `may_go` of each entry that is due; another stays, and counts among those that are left.
+    pub fn trim_each(&mut self, trim: Trim, mut may_go: impl FnMut(StreamId) -> bool) -> u64 {
+        let (mut removed, mut from) = (0, StreamId::MIN);
+        while let Some((&first, node)) = self.nodes.range(from..).next() {
+            let goes_whole = trim.keep.lets_go(self.length, first, node);
+            if trim.keep.is_reached(self.length, first)
+                || trim.is_over_limit(removed, node)
+                || trim.is_approximate && !goes_whole
+            {
+                break;
+            }
+            removed += self.trim_node(first, trim.keep, &mut may_go);
+            match first.next() {
+                Some(next) => from = next,
+                None => break,
+            }
+        }
+        if removed > 0 {
+            self.find_first_id();
+        }
+        removed
+    }
+
+    /// Deletes entries of one node as far as they are due and may go.
+    fn trim_node(&mut self, first: StreamId, keep: Keep, mut may_go: impl FnMut(StreamId) -> bool) -> u64 {
+        let Some(node) = self.nodes.get_mut(&first) else { return 0 };
+        let length = &mut self.length;
+        let removed = node.delete_while(first, |id| {
+            let is_due = match keep {
+                Keep::Length(kept) => *length > kept,
+                Keep::From(from) => id < from,
+            };
+            let goes = is_due && may_go(id);
+            *length -= u64::from(goes);
+            is_due.then_some(goes)
+        });
+        if node.live() == 0 {
+            self.remove_node(first);
         }
         removed
     }

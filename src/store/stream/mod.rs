@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 pub use group::{Consumer, Group, Pending};
 pub use id::{IdText, StreamId};
-pub use log::{ENTRY_BYTES_MAX, Entry, Keep, Log, NodeLimits, Range, RangeBack, Trim};
+pub use log::{ENTRY_BYTES_MAX, Entry, Keep, Log, NodeLimits, Policy, Range, RangeBack, Trim};
 pub use node::Fields;
 
 use super::size_class::allocation_size;
@@ -73,7 +73,25 @@ impl Stream {
 
     /// Whether some group has yet to read the entry of that id or has it pending.
     pub fn is_awaited(&self, id: StreamId) -> bool {
-        self.groups.values().any(|group| group.last_id < id || group.pending(id).is_some())
+        is_awaited(&self.groups, id)
+    }
+
+    /// Deletes entries from the beginning of the log on, as the policy says of what groups need; returns how many.
+    pub fn trim(&mut self, trim: Trim, policy: Policy) -> u64 {
+        let groups = &self.groups;
+        match policy {
+            Policy::KeepReferences => self.log.trim(trim),
+            Policy::Acknowledged => self.log.trim_each(trim, |id| !is_awaited(groups, id)),
+            Policy::DeleteReferences => {
+                let mut gone = Vec::new();
+                let removed = self.log.trim_each(trim, |id| {
+                    gone.push(id);
+                    true
+                });
+                gone.into_iter().for_each(|id| self.release(id, |_| {}));
+                removed
+            }
+        }
     }
 
     /// Takes the entry of that id off the pending ones of all groups; tells their names.
@@ -113,6 +131,10 @@ impl Stream {
         }
         freed
     }
+}
+
+fn is_awaited(groups: &BTreeMap<Box<[u8]>, Group>, id: StreamId) -> bool {
+    groups.values().any(|group| group.last_id < id || group.pending(id).is_some())
 }
 
 impl Collection for Stream {

@@ -174,8 +174,8 @@ impl Node {
         false
     }
 
-    /// Deletes entries from the beginning on, as long as `goes` says so of their ids; returns how many.
-    pub fn delete_while(&mut self, first: StreamId, mut goes: impl FnMut(StreamId) -> bool) -> u64 {
+    /// Deletes entries from the beginning on as `goes` says of their ids, until it says nothing; returns how many.
+    pub fn delete_while(&mut self, first: StreamId, mut goes: impl FnMut(StreamId) -> Option<bool>) -> u64 {
         let (mut at, mut count) = (self.start(), 0);
         while let Some(entry) = self.at(first, at) {
             at = entry.end;
@@ -183,11 +183,14 @@ impl Node {
                 continue;
             }
             let flags_at = entry.flags_at;
-            if !goes(entry.id) {
-                break;
+            match goes(entry.id) {
+                Some(true) => {
+                    self.mark_deleted(flags_at);
+                    count += 1;
+                }
+                Some(false) => {}
+                None => break,
             }
-            self.mark_deleted(flags_at);
-            count += 1;
         }
         count
     }
@@ -376,7 +379,7 @@ mod tests {
         assert!(node.delete(first, StreamId::new(3, 0)));
         assert!(!node.delete(first, StreamId::new(3, 0)) && !node.delete(first, StreamId::new(3, 1)));
         assert_eq!((node.live(), node.total()), (4, 5));
-        assert_eq!(node.delete_while(first, |id| id.ms < 5), 3);
+        assert_eq!(node.delete_while(first, |id| (id.ms < 5).then_some(true)), 3);
         assert_eq!(node.last(first).map(|entry| (entry.id.ms, entry.is_deleted)), Some((5, false)));
     }
 }

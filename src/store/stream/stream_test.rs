@@ -21,7 +21,7 @@ struct Model {
 enum Step {
     Append { ms: u64, seq: u64, fields: Strings },
     Delete(usize),
-    Trim { keep: Result<u64, usize>, is_approximate: bool, limit: u64 },
+    Trim { keep: Result<u64, usize>, is_approximate: bool, limit: u64, is_choosy: bool },
     Range(usize, usize),
 }
 
@@ -37,8 +37,9 @@ fn step() -> impl Strategy<Value = Step> {
     let append = (0..3u64, prop_oneof![0..3u64, Just(1 << 40)], strings())
         .prop_map(|(ms, seq, fields)| Step::Append { ms, seq, fields });
     let keep = prop_oneof![(0..40u64).prop_map(Ok), (0..200usize).prop_map(Err)];
-    let trim = (keep, any::<bool>(), prop_oneof![Just(0), 0..30u64])
-        .prop_map(|(keep, is_approximate, limit)| Step::Trim { keep, is_approximate, limit });
+    let trim = (keep, any::<bool>(), prop_oneof![Just(0), 0..30u64], any::<bool>()).prop_map(
+        |(keep, is_approximate, limit, is_choosy)| Step::Trim { keep, is_approximate, limit, is_choosy },
+    );
     prop_oneof![
         12 => append,
         4 => (0..200usize).prop_map(Step::Delete),
@@ -86,9 +87,10 @@ impl Model {
                     self.max_deleted_id = self.max_deleted_id.max(id);
                 }
             }
-            Step::Trim { keep, is_approximate, limit } => {
+            Step::Trim { keep, is_approximate, limit, is_choosy } => {
                 let keep = keep.map_or_else(|number| Keep::From(self.pick(number)), Keep::Length);
-                self.trim(log, Trim { keep, is_approximate, limit });
+                let trim = Trim { keep, is_approximate, limit };
+                if is_choosy { self.trim_each(log, trim) } else { self.trim(log, trim) }
             }
             Step::Range(from, to) => {
                 let (from, to) = (self.pick(from), self.pick(to));
@@ -117,6 +119,29 @@ impl Model {
         for _ in 0..removed {
             self.entries.pop_first();
         }
+    }
+
+    /// A trim that asks for each entry leaves those that may not go, and they count.
+    fn trim_each(&mut self, log: &mut Log, trim: Trim) {
+        let may_go = |id: StreamId| id.ms % 3 != 0;
+        let mut left = self.entries.len() as u64;
+        let mut due = Vec::new();
+        for id in self.entries.keys() {
+            let is_due = match trim.keep {
+                Keep::Length(kept) => left > kept,
+                Keep::From(from) => *id < from,
+            };
+            if is_due && may_go(*id) {
+                due.push(*id);
+                left -= 1;
+            }
+        }
+        let removed = log.trim_each(trim, may_go) as usize;
+        assert!(removed <= due.len() && (trim.limit == 0 || removed as u64 <= trim.limit));
+        if !trim.is_approximate && trim.limit == 0 {
+            assert_eq!(removed, due.len());
+        }
+        due.iter().take(removed).for_each(|id| drop(self.entries.remove(id)));
     }
 
     fn compare(&self, log: &Log) {
