@@ -73,7 +73,34 @@ impl Deadlines {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn behaves_as_a_map_of_times(
+            steps in prop::collection::vec((0u64..12, prop::option::of(0i64..40), 0i64..42), 0..100),
+        ) {
+            let (mut deadlines, mut model) = (Deadlines::default(), BTreeMap::new());
+            for (hash, at_ms, now_ms) in steps {
+                deadlines.change(hash, model.get(&hash).copied(), at_ms);
+                match at_ms {
+                    Some(at_ms) => model.insert(hash, at_ms),
+                    None => model.remove(&hash),
+                };
+                let mut due: Vec<_> =
+                    model.iter().map(|(hash, at_ms)| (*at_ms, *hash)).filter(|(at_ms, _)| *at_ms < now_ms).collect();
+                due.sort_unstable();
+                prop_assert_eq!(deadlines.count_due(now_ms), due.len());
+                prop_assert_eq!(deadlines.due(now_ms).collect::<Vec<_>>(), due);
+                prop_assert_eq!(deadlines.earliest(), model.values().min().copied());
+                prop_assert_eq!((deadlines.len(), deadlines.is_empty()), (model.len(), model.is_empty()));
+            }
+        }
+    }
 
     #[test]
     fn what_is_due_comes_in_order() {

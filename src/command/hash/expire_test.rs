@@ -1,5 +1,9 @@
 //! Fields with a time to live: replies, effects, and what becomes of fields whose time is over.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
 use crate::command::case::Case;
 use crate::config::Config;
 use crate::resp::error::WRONG_TYPE;
@@ -419,4 +423,100 @@ fn set_with_a_time() {
         assert_replies(&mut case, &errors);
     }
     assert_eq!(Case::new().now, START);
+}
+
+/// Value and deadline by field, of each hash.
+type Model = BTreeMap<String, BTreeMap<String, (String, Option<i64>)>>;
+
+/// Makes one random change to both, and says what both should have answered.
+fn change(case: &mut Case, model: &mut Model, what: u8, names: (u8, u8, u8), left: i64) {
+    let key = format!("h{}", names.0 % 3);
+    let (field, other) = (format!("f{}", names.1 % 12), format!("h{}", names.2 % 3));
+    let at_ms = case.now + left;
+    let run = |case: &mut Case, line: &str| case.run(line).trim_end().replace("\r\n", " ");
+    match what {
+        0..3 => {
+            let is_new =
+                model.entry(key.clone()).or_default().insert(field.clone(), ("v".into(), None)).is_none();
+            assert_eq!(run(case, &format!("HSET {key} {field} v")), format!(":{}", u8::from(is_new)));
+        }
+        3 | 4 => {
+            let found = model.get_mut(&key).and_then(|fields| fields.get_mut(&field));
+            let code = if found.is_some() { "1" } else { "-2" };
+            found.into_iter().for_each(|(_, deadline)| *deadline = Some(at_ms));
+            let line = format!("HPEXPIREAT {key} {at_ms} FIELDS 1 {field}");
+            assert_eq!(run(case, &line), format!("*1 :{code}"));
+        }
+        5 => {
+            let found = model.get_mut(&key).and_then(|fields| fields.get_mut(&field));
+            let before = found.map(|(_, deadline)| deadline.take());
+            let code = before.map_or("-2", |deadline| if deadline.is_some() { "1" } else { "-1" });
+            assert_eq!(run(case, &format!("HPERSIST {key} FIELDS 1 {field}")), format!("*1 :{code}"));
+        }
+        6 => {
+            let was_there = model.get_mut(&key).is_some_and(|fields| fields.remove(&field).is_some());
+            assert_eq!(run(case, &format!("HDEL {key} {field}")), format!(":{}", u8::from(was_there)));
+        }
+        7 => {
+            assert_eq!(run(case, &format!("COPY {key} {other} REPLACE")).starts_with(":1"), {
+                let copied = model.get(&key).cloned().filter(|_| key != other);
+                copied.map(|fields| model.insert(other.clone(), fields)).is_some()
+            });
+        }
+        8 => {
+            let moved = model.remove(&key);
+            let is_moved = moved.is_some();
+            moved.into_iter().for_each(|fields| drop(model.insert(other.clone(), fields)));
+            assert_eq!(run(case, &format!("RENAME {key} {other}")) == "+OK", is_moved);
+        }
+        _ => {
+            let was_there = model.remove(&key).is_some();
+            assert_eq!(run(case, &format!("DEL {key}")), format!(":{}", u8::from(was_there)));
+        }
+    }
+    model.retain(|_, fields| !fields.is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+    #[test]
+    fn fields_go_when_their_time_comes(
+        steps in prop::collection::vec((0u8..10, any::<(u8, u8, u8)>(), 1i64..100, 0i64..60), 0..60),
+        is_packed: bool,
+    ) {
+        let (mut case, mut model) = (Case::new(), Model::new());
+        if !is_packed {
+            case.config = Config::parse("hash-max-listpack-entries 3").unwrap();
+        }
+        for (what, names, left, passed) in steps {
+            case.after_ms(passed / 10);
+            let now = case.now;
+            // A hash of which fields are over stands in the index, earliest first, and nothing else does.
+            let deadlines = |model: &Model| -> Vec<i64> {
+                let earliest = |fields: &BTreeMap<_, (_, Option<i64>)>| fields.values().filter_map(|(_, at)| *at).min();
+                model.values().filter_map(earliest).collect()
+            };
+            let is_due = deadlines(&model).iter().any(|at_ms| *at_ms < now);
+            prop_assert_eq!(case.keyspace.database(0).has_due_fields(now), is_due);
+            for fields in model.values_mut() {
+                fields.retain(|_, (_, deadline)| deadline.is_none_or(|at_ms| at_ms >= now));
+            }
+            model.retain(|_, fields| !fields.is_empty());
+            for key in ["h0", "h1", "h2"] {
+                let reply = case.run(&format!("HGETALL {key}"));
+                let mut seen: Vec<&str> = reply.split("\r\n").filter(|word| word.starts_with('f')).collect();
+                seen.sort_unstable();
+                let expected = model.get(key).into_iter().flat_map(|fields| fields.keys().map(String::as_str));
+                let mut expected: Vec<&str> = expected.collect();
+                expected.sort_unstable();
+                prop_assert_eq!(seen, expected);
+                let len = format!(":{}\r\n", model.get(key).map_or(0, BTreeMap::len));
+                prop_assert_eq!(case.run(&format!("HLEN {key}")), len);
+            }
+            prop_assert!(!case.keyspace.database(0).has_due_fields(now));
+            change(&mut case, &mut model, what, names, left);
+            let next = case.keyspace.database_mut(0).next_with_due_fields(i64::MAX, |_| false);
+            prop_assert_eq!(next.is_some(), !deadlines(&model).is_empty());
+        }
+    }
 }

@@ -197,6 +197,43 @@ proptest! {
         prop_assert_eq!(&sketch.values().unwrap()[..], &model[..]);
     }
 
+    /// Both forms estimate alike, and so does what is merged of several sketches.
+    #[test]
+    fn merged_registers_are_the_highest(
+        sketches in proptest::collection::vec(
+            (proptest::collection::vec((prop_oneof![0usize..60, 0..REGISTERS], 1u8..33), 0..80), any::<bool>()),
+            1..5,
+        ),
+        more in proptest::collection::vec(any::<[u8; 3]>(), 0..400),
+    ) {
+        let (mut union, mut all) = (Union::new(), vec![0; REGISTERS]);
+        for (steps, is_dense) in &sketches {
+            let (mut sketch, mut model) = (Sketch::new(), vec![0; REGISTERS]);
+            for &(index, value) in steps {
+                sketch.raise(index, value, 3000).unwrap();
+                model[index] = value.max(model[index]);
+                all[index] = value.max(all[index]);
+            }
+            let sparse = sketch.as_ref().estimate();
+            if *is_dense {
+                prop_assert_eq!(sketch.become_dense(), Ok(true));
+                prop_assert_eq!(sketch.as_ref().estimate(), sparse);
+            }
+            prop_assert_eq!(&sketch.values().unwrap()[..], &model[..]);
+            union.add(sketch.as_ref()).unwrap();
+        }
+        prop_assert_eq!(&union.registers[..], &all[..]);
+        prop_assert_eq!(union.is_dense, sketches.iter().any(|(_, is_dense)| *is_dense));
+        // Elements change the same registers in a sketch that grows and in one that is dense from the start.
+        let (mut sparse, mut dense) = (Sketch::new(), Sketch::new());
+        dense.become_dense().unwrap();
+        for element in &more {
+            prop_assert_eq!(sparse.add(element, 200), dense.add(element, 200));
+        }
+        prop_assert_eq!(sparse.values().unwrap(), dense.values().unwrap());
+        prop_assert_eq!(sparse.as_ref().estimate(), dense.as_ref().estimate());
+    }
+
     #[test]
     fn dense_registers_do_not_disturb_each_other(steps in proptest::collection::vec((0..REGISTERS, 1u8..64), 1..200)) {
         let (mut dense, mut model) = (vec![0; DENSE_BYTES], std::collections::BTreeMap::new());

@@ -135,6 +135,49 @@ proptest! {
     }
 }
 
+/// Field `number` of a scan that changes come between.
+fn scanned(number: u16) -> Vec<u8> {
+    format!("field:{number}").into_bytes()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn a_scan_sees_what_stays(
+        size in 0u16..900,
+        budget in 1usize..40,
+        changes in prop::collection::vec(prop::collection::vec((any::<bool>(), 0u16..2_000), 0..30), 0..60),
+    ) {
+        let mut hash = Hash::default();
+        let mut present: std::collections::BTreeSet<u16> = (0..size).collect();
+        for &number in &present {
+            hash.set(&scanned(number), b"v", Deadline::Ends, LIMITS);
+        }
+        let (mut stayed, mut ever) = (present.clone(), present.clone());
+        let (mut cursor, mut changes, mut seen) = (0, changes.into_iter(), std::collections::BTreeSet::new());
+        loop {
+            cursor = hash.view().scan(cursor, budget, |pair| {
+                let field = String::from_utf8(bytes(pair.field)).expect("a name");
+                seen.insert(field["field:".len()..].parse::<u16>().expect("a number"));
+            });
+            if cursor == 0 {
+                break;
+            }
+            for (adds, number) in changes.next().unwrap_or_default() {
+                if adds {
+                    hash.set(&scanned(number), b"v", Deadline::Ends, LIMITS);
+                    present.insert(number);
+                    ever.insert(number);
+                } else {
+                    prop_assert_eq!(hash.remove(&scanned(number)), present.remove(&number));
+                    stayed.remove(&number);
+                }
+            }
+        }
+        prop_assert!(stayed.is_subset(&seen) && seen.is_subset(&ever));
+    }
+}
+
 fn numbered(count: usize, limits: HashLimits) -> Hash {
     let mut hash = Hash::default();
     for number in 0..count {

@@ -16,6 +16,7 @@ enum Step {
     Insert(usize, bool, Vec<u8>),
     RemoveEqual(usize, End, usize),
     Walk(End, usize),
+    Rotate(End, End),
     Copy,
 }
 
@@ -49,6 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..300usize, end(), 1..5usize).prop_map(|(index, end, most)| Step::RemoveEqual(index, end, most)),
         1 => (0..300usize, end()).prop_map(|(index, end)| Step::RemoveEqual(index, end, usize::MAX)),
         2 => (end(), 0..300usize).prop_map(|(end, skipped)| Step::Walk(end, skipped)),
+        2 => (end(), end()).prop_map(|(from, to)| Step::Rotate(from, to)),
         1 => Just(Step::Copy),
     ]
 }
@@ -107,6 +109,14 @@ fn apply(list: &mut List, model: &mut Model, step: Step, limit: Limit) {
             assert_eq!(texts(list, end, skipped), expected);
             let text = list.get(skipped).map(|element| element.bytes(&mut itoa::Buffer::new()).to_vec());
             assert_eq!(text.as_ref(), model.get(skipped));
+        }
+        Step::Rotate(from, to) => {
+            list.rotate(from, to, limit);
+            let text = if from == End::Head { model.pop_front() } else { model.pop_back() };
+            match to {
+                End::Head => text.into_iter().for_each(|text| model.push_front(text)),
+                End::Tail => text.into_iter().for_each(|text| model.push_back(text)),
+            }
         }
         Step::Copy => {
             let copy = list.clone();

@@ -33,6 +33,7 @@ enum Step {
     Set(Vec<u8>, f64),
     Remove(Vec<u8>),
     RemoveRange(prop::sample::Index, prop::sample::Index),
+    Unpack,
     Clone,
 }
 
@@ -60,6 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
         10 => (member(), score()).prop_map(|(member, score)| Step::Set(member, score)),
         4 => member().prop_map(Step::Remove),
         1 => any::<[prop::sample::Index; 2]>().prop_map(|[from, to]| Step::RemoveRange(from, to)),
+        1 => Just(Step::Unpack),
         1 => Just(Step::Clone),
     ]
 }
@@ -89,6 +91,7 @@ fn take(set: &mut SortedSet, model: &mut Model, limits: Limits, step: Step) {
             }
             set.remove_range(ranks);
         }
+        Step::Unpack => assert_eq!(set.unpack().len(), model.0.len()),
         Step::Clone => {
             let clone = set.clone();
             assert_eq!(&clone, set);
@@ -179,7 +182,11 @@ proptest! {
         for (member, score) in &model.0 {
             gathered.update(member, |_| *score);
         }
-        prop_assert_eq!(SortedSet::of(gathered, limits), set);
+        let gathered = SortedSet::of(gathered, limits);
+        prop_assert_eq!(pairs(gathered.view(), 0..gathered.len(), false), model.ordered());
+        // Only a set that was too large once is a tree for good.
+        let fits = model.0.len() <= limits.members && model.0.keys().all(|member| member.len() <= limits.member_bytes);
+        prop_assert_eq!(gathered.encoding_name(), if fits { "listpack" } else { "skiplist" });
     }
 
     #[test]
@@ -193,6 +200,42 @@ proptest! {
             take(&mut set, &mut model, limits, Step::Set(member, 1.5));
         }
         check(&set, &model, 0.0, 1.5, [&bounds[0], &bounds[1]]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn a_scan_sees_who_stays(
+        size in 0u32..900,
+        budget in 1usize..40,
+        changes in prop::collection::vec(prop::collection::vec((any::<bool>(), 0u32..2_000, score()), 0..30), 0..60),
+    ) {
+        let name = |number: u32| format!("m{number}").into_bytes();
+        let mut set = SortedSet::default();
+        for number in 0..size {
+            set.update(&name(number), SMALL, |_| Some(f64::from(number % 7)));
+        }
+        let mut stayed: std::collections::BTreeSet<Vec<u8>> = (0..size).map(name).collect();
+        let mut ever = stayed.clone();
+        let (mut cursor, mut changes, mut seen) = (0, changes.into_iter(), std::collections::BTreeSet::new());
+        loop {
+            cursor = set.view().scan(cursor, budget, |member, _| seen.extend([member.to_vec()]));
+            if cursor == 0 {
+                break;
+            }
+            for (sets, number, score) in changes.next().unwrap_or_default() {
+                let member = name(number);
+                if sets {
+                    set.update(&member, SMALL, |_| Some(score));
+                    ever.insert(member);
+                } else {
+                    set.remove(&member);
+                    stayed.remove(&member);
+                }
+            }
+        }
+        prop_assert!(stayed.is_subset(&seen) && seen.is_subset(&ever));
     }
 }
 

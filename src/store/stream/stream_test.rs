@@ -172,6 +172,60 @@ proptest! {
     }
 
     #[test]
+    fn trims_do_as_the_policy_says(
+        entries in 0..40u64,
+        read in prop::array::uniform2(0..45u64),
+        pending in prop::array::uniform2(prop::collection::btree_set(0..45u64, 0..30)),
+        (keep, policy) in (
+            prop_oneof![(0..40u64).prop_map(Keep::Length), (0..45u64).prop_map(|ms| Keep::From(StreamId::new(ms, 0)))],
+            prop::sample::select(vec![Policy::KeepReferences, Policy::DeleteReferences, Policy::Acknowledged]),
+        ),
+        is_approximate: bool,
+    ) {
+        let mut stream = Stream::default();
+        let before = stream.memory_usage();
+        for ms in 1..=entries {
+            stream.log.append(StreamId::new(ms, 0), &[b"field", b"value"], NodeLimits { bytes: 4096, entries: 7 });
+        }
+        for (name, (last, pending)) in [b"g", b"h"].into_iter().zip(read.iter().zip(&pending)) {
+            stream.add_group(name, Group::default());
+            stream.change_group(name, |_, group| {
+                group.last_id = StreamId::new(*last, 0);
+                group.add_consumer(b"c", 0);
+                pending.iter().for_each(|&ms| group.assign(StreamId::new(ms, 0), b"c", 7, 1));
+            });
+        }
+        let is_awaited = |ms: u64| read.iter().any(|last| *last < ms) || pending.iter().any(|ids| ids.contains(&ms));
+        let mut left: Vec<u64> = (1..=entries).collect();
+        let mut gone = Vec::new();
+        for ms in 1..=entries {
+            let is_due = match keep {
+                Keep::Length(length) => left.len() as u64 > length,
+                Keep::From(from) => ms < from.ms,
+            };
+            if is_due && (policy != Policy::Acknowledged || !is_awaited(ms)) {
+                left.retain(|other| *other != ms);
+                gone.push(ms);
+            }
+        }
+        let removed = stream.trim(Trim { keep, is_approximate, limit: 0 }, policy) as usize;
+        prop_assert!(removed == gone.len() || is_approximate && removed < gone.len());
+        gone.truncate(removed);
+        let expected: Vec<u64> = (1..=entries).filter(|ms| !gone.contains(ms)).collect();
+        let range = stream.log.range(StreamId::MIN, StreamId::MAX);
+        prop_assert_eq!(range.map(|entry| entry.id.ms).collect::<Vec<_>>(), expected);
+        for (name, pending) in [b"g", b"h"].into_iter().zip(&pending) {
+            let is_released = |ms: &u64| policy == Policy::DeleteReferences && gone.contains(ms);
+            let expected: Vec<u64> = pending.iter().copied().filter(|ms| !is_released(ms)).collect();
+            let group = stream.group(name).expect("added above");
+            prop_assert_eq!(group.pending_from(StreamId::MIN).map(|(id, _)| id.ms).collect::<Vec<_>>(), expected);
+            prop_assert!(stream.remove_group(name));
+        }
+        stream.log.trim(Trim { keep: Keep::Length(0), is_approximate: false, limit: 0 });
+        prop_assert_eq!(stream.memory_usage(), before);
+    }
+
+    #[test]
     fn pending_entries_have_one_owner(
         steps in prop::collection::vec((0..5u8, 0..8u64, 0..4u8), 1..200)
     ) {
