@@ -2,6 +2,7 @@
 
 import time
 
+from . import fills
 from .cases import crossing_checks, load
 from .load import LoadError, medians
 from .servers import Client, ServerError
@@ -27,6 +28,8 @@ def run_case(case, servers, generator, cores, runs, group):
         for name, side in case.sides.items():
             if name not in failures:
                 try:
+                    if case.fill:
+                        case.fill(servers[side.server])
                     reports[name].append(generator.run(servers[side.server], cores, side.options, side.cluster))
                 except FAILURES as error:
                     failures[name] = str(error)
@@ -110,6 +113,40 @@ def memory_per_key(starters, generator, keys, group):
 
     values, failures = per_server(starters, measure)
     return figure(group, f"memory, {keys} keys of 16 B with 32 B", "bytes a key", values, failures, 80)
+
+
+# What is filled, with which command, how many collections of how many elements, and the part of Redis's memory allowed.
+COLLECTIONS = (
+    ("a sorted set of 1 M", b"ZADD", 1, 1_000_000, 0.60),
+    ("a hash of 1 M", b"HSET", 1, 1_000_000, 0.80),
+    ("a set of 1 M", b"SADD", 1, 1_000_000, 0.80),
+    ("a list of 1 M", b"RPUSH", 1, 1_000_000, 1.05),
+    ("100 k sets of 10", b"SADD", 100_000, 10, 0.50),
+    ("100 k hashes of 10", b"HSET", 100_000, 10, 0.85),
+    ("100 k sorted sets of 10", b"ZADD", 100_000, 10, 0.85),
+    ("100 k lists of 10", b"RPUSH", 100_000, 10, 1.00),
+)
+
+
+def memory_of_collections(starters, generator, group):
+    """RSS growth an element by collections with payloads of 10 bytes, on fresh servers, as a part of Redis's."""
+    for name, command, collections, elements, limit in COLLECTIONS:
+
+        def measure(server):
+            touch(server, generator, LOAD_CORE)
+            before = server.rss_bytes()
+            size = min(elements, 500)
+            firsts = ((key, first) for key in range(collections) for first in range(0, elements, size))
+            made = (fills.collection(command, fills.load_key(b"key:", key), size, first) for key, first in firsts)
+            fills.write(server, made)
+            time.sleep(SETTLE_S)
+            return (server.rss_bytes() - before) / (collections * elements)
+
+        values, failures = per_server(starters, measure)
+        result = figure(group, f"memory, {name}", "bytes an element", values, failures, limit)
+        ratio = values["skerry"] / values["redis"] if len(values) == 2 else None
+        result["checks"] = [{"ratio_value": ratio, "limit": limit, "reached": ratio is not None and ratio <= limit}]
+        yield result
 
 
 def idle(starters, generator, seconds, group):

@@ -84,8 +84,13 @@ def ratio_text(check):
 
 def value_line(result):
     values = [f"{result['values'][label]:,.1f}" if label in result["values"] else "" for label in ("skerry", "redis")]
-    targets = [f"≤ {check['limit']:g} {verdict(check)}" for check in result["checks"]]
+    targets = [target_text(check) for check in result["checks"]]
     return row([result["case"], *values, result["unit"], "; ".join(targets)])
+
+
+def target_text(check):
+    ratio = check.get("ratio_value")
+    return f"{f'{ratio:.2f} ' if ratio else ''}≤ {check['limit']:g} {verdict(check)}"
 
 
 def verdict(check):

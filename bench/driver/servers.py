@@ -16,6 +16,11 @@ class ServerError(Exception):
     """A server that did not start, or a reply that was an error."""
 
 
+def encoded(*words):
+    """A request of these byte strings."""
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+
+
 class Client:
     """One blocking connection that speaks RESP2."""
 
@@ -35,10 +40,14 @@ class Client:
 
     def ask(self, *words):
         """Sends one command and returns its reply; an error reply is raised."""
-        words = [str(word).encode() for word in words]
-        request = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
-        self.socket.sendall(request)
+        self.socket.sendall(encoded(*(str(word).encode() for word in words)))
         return self.reply()
+
+    def ask_all(self, requests):
+        """Sends requests at once and reads as many replies; an error reply is raised."""
+        self.socket.sendall(b"".join(requests))
+        for _ in requests:
+            self.reply()
 
     def reply(self):
         line = self.input.readline().decode(errors="replace").strip()
@@ -144,8 +153,11 @@ class Server:
     def cpu_s(self):
         return sum(process.cpu_s() for process in self.processes)
 
+    def client(self):
+        return Client(self.port)
+
     def ask(self, *words):
-        with Client(self.port) as client:
+        with self.client() as client:
             return client.ask(*words)
 
     def shard_shares(self):

@@ -41,6 +41,15 @@ pub struct Args {
     /// Keys of one `mget` or `mset`
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub multi_keys: u32,
+    /// Elements that every array in reply to a command of one's own must have
+    #[arg(long)]
+    pub elements: Option<u64>,
+    /// Connections beside the others that subscribe to `--channel` and read what is published there
+    #[arg(long, default_value_t = 0)]
+    pub subscribers: u32,
+    /// What the subscribers subscribe to
+    #[arg(long, default_value = "channel")]
+    pub channel: String,
     /// Ask only for keys of the slots LOW-HIGH
     #[arg(long, value_parser = SlotSet::parse)]
     pub slots: Option<SlotSet>,

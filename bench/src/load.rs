@@ -32,6 +32,8 @@ pub struct Load {
     template: Rc<Template>,
     targets: Vec<Target>,
     connections: Vec<Connection>,
+    /// Connections that only read; their tokens follow those of `connections`.
+    subscribers: Vec<TcpStream>,
     poll: Poll,
     meter: Meter,
     buffer: Box<[u8]>,
@@ -78,11 +80,33 @@ impl Load {
             template,
             targets,
             connections,
+            subscribers: Vec::new(),
             poll,
             meter,
             buffer: vec![0; READ_BUFFER].into(),
             under_way: 0,
         })
+    }
+
+    /// Opens `count` connections to the first target that subscribe to `channel`, and waits until they have.
+    ///
+    /// # Errors
+    /// When one cannot be opened, or is answered with an error.
+    pub fn subscribe(&mut self, count: usize, channel: &str) -> io::Result<()> {
+        let request = format!("*2\r\n$9\r\nSUBSCRIBE\r\n${}\r\n{channel}\r\n", channel.len());
+        for _ in 0..count {
+            let target = &self.targets[0];
+            let mut socket = TcpStream::connect((target.host.as_str(), target.port))?;
+            socket.write_all(request.as_bytes())?;
+            let length = moved(socket.read(&mut self.buffer))?;
+            if !self.buffer[..length].starts_with(b"*3") {
+                return Err(Error::other(String::from_utf8_lossy(&self.buffer[..length]).trim().to_owned()));
+            }
+            socket.set_nonblocking(true)?;
+            self.poll.add(&socket, self.connections.len() + self.subscribers.len())?;
+            self.subscribers.push(socket);
+        }
+        Ok(())
     }
 
     /// Keeps one burst of every connection under way until the window ends or the bursts are used up.
@@ -98,7 +122,7 @@ impl Load {
             for index in 0..self.poll.wait(sleep)? {
                 let token = self.poll.token(index);
                 let now = self.receive(token)?;
-                if self.connections[token].waiting.is_empty() {
+                if self.connections.get(token).is_some_and(|connection| connection.waiting.is_empty()) {
                     self.send(token, now)?;
                 }
             }
@@ -149,6 +173,10 @@ impl Load {
 
     /// Writes what is unsent and reads what came. Returns the time at which it came.
     fn receive(&mut self, token: usize) -> io::Result<Duration> {
+        if token >= self.connections.len() {
+            moved(self.subscribers[token - self.connections.len()].read(&mut self.buffer))?;
+            return Ok(self.meter.now());
+        }
         let connection = &mut self.connections[token];
         if !connection.unsent.is_empty() {
             let written = moved(connection.socket.write(&connection.unsent))?;

@@ -5,7 +5,7 @@ use std::thread;
 
 use super::*;
 use crate::slot::SlotSet;
-use crate::workload::{Order, SplitMix};
+use crate::workload::{Order, Shape, SplitMix};
 
 /// Answers each complete request line block `*1 PING` of every connection with `reply`, until the client closes.
 fn serve_pings(reply: &'static [u8]) -> u16 {
@@ -28,10 +28,11 @@ fn serve_pings(reply: &'static [u8]) -> u16 {
     port
 }
 
+const SHAPE: Shape = Shape { value_size: 0, multi_keys: 1, elements: None };
 const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
 
 fn load(port: u16, order: Order, window: Option<Duration>) -> Load {
-    let template = Rc::new(Template::compile("PING", 0, 1, &SlotSet::all()).unwrap());
+    let template = Rc::new(Template::compile("PING", SHAPE, &SlotSet::all()).unwrap());
     let burst = Burst::new(Rc::clone(&template), 8, &SlotSet::all(), 100, order).unwrap();
     let target = Target { host: "127.0.0.1".into(), port, burst };
     Load::connect(template, vec![target], 3, Meter::start(Duration::ZERO, window, Vec::new())).unwrap()

@@ -25,7 +25,7 @@ use cluster::Node;
 use load::{Load, Target};
 use meter::{Meter, Outcome};
 use slot::SlotSet;
-use workload::{Burst, Order, SplitMix, Template};
+use workload::{Burst, Order, Shape, SplitMix, Template};
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -48,7 +48,12 @@ fn run(args: &Args) -> Result<String, Box<dyn Error>> {
     };
     let command = args.command.as_deref().unwrap_or(if args.populate { "set" } else { "get" });
     let slots = args.slots.clone().unwrap_or_else(SlotSet::all);
-    let template = Template::compile(command, args.value_size, args.multi_keys as usize, &slots)?;
+    let shape = Shape {
+        value_size: args.value_size,
+        multi_keys: args.multi_keys as usize,
+        elements: args.elements,
+    };
+    let template = Template::compile(command, shape, &slots)?;
     if args.populate && !template.has_keys() {
         return Err("--populate needs a command with a key".into());
     }
@@ -76,7 +81,8 @@ fn measure(args: &Args, template: Rc<Template>, seed: u64) -> Result<Outcome, Bo
         window.map(Duration::from_secs_f64),
         args.server_pid.clone(),
     );
-    let load = Load::connect(template, targets, args.connections as usize, meter)?;
+    let mut load = Load::connect(template, targets, args.connections as usize, meter)?;
+    load.subscribe(args.subscribers as usize, &args.channel)?;
     let outcome = match args.rate {
         Some(rate) => {
             load.run_scheduled(Duration::from_secs_f64(f64::from(args.pipeline) / rate), args.busy)?

@@ -17,7 +17,19 @@ enum Expected {
     Value(u64),
     Values(u64),
     Array(u64),
-    Anything,
+    /// Anything, but arrays must have that many elements, and nils are counted as missing.
+    Anything(Option<u64>),
+}
+
+/// The sizes of what a template asks for.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    /// Bytes of a value.
+    pub value_size: usize,
+    /// Keys of one `mget` or `mset`.
+    pub multi_keys: usize,
+    /// Elements that an array must have in reply to a command that the generator does not know.
+    pub elements: Option<u64>,
 }
 
 /// How a reply compares with the expected one.
@@ -51,13 +63,8 @@ impl Template {
     ///
     /// # Errors
     /// When the text is empty or names an impossible range of slots.
-    pub fn compile(
-        text: &str,
-        value_size: usize,
-        multi_keys: usize,
-        slots: &SlotSet,
-    ) -> Result<Self, String> {
-        let text = built_in(text.trim(), multi_keys);
+    pub fn compile(text: &str, shape: Shape, slots: &SlotSet) -> Result<Self, String> {
+        let text = built_in(text.trim(), shape.multi_keys);
         let mut template = Self { bytes: Vec::new(), keys: Vec::new(), expected: Vec::new() };
         let mut queued = None;
         for command in text.split(';') {
@@ -76,10 +83,10 @@ impl Template {
                     queued = Some(count + 1);
                     Expected::Status
                 }
-                (name, None) => expected_reply(name, words.len() as u64 - 1, value_size as u64),
+                (name, None) => expected_reply(name, words.len() as u64 - 1, shape),
             };
             template.expected.push(expected);
-            template.push_command(&words, value_size, slots)?;
+            template.push_command(&words, shape.value_size, slots)?;
         }
         Ok(template)
     }
@@ -101,9 +108,12 @@ impl Template {
             (_, Reply::Array(array)) if array.error.is_some() => {
                 Verdict::Wrong(array.error.unwrap_or_default())
             }
-            (Expected::Status, Reply::Status) | (Expected::Anything, _) => Verdict::Right,
+            (Expected::Anything(_) | Expected::Value(_), Reply::Nil) => Verdict::Missing(1),
+            (Expected::Anything(Some(count)), Reply::Array(array)) if array.length != count => {
+                Verdict::Wrong(format!("an array of {} elements", array.length))
+            }
+            (Expected::Status, Reply::Status) | (Expected::Anything(_), _) => Verdict::Right,
             (Expected::Value(size), Reply::Bulk(length)) if size == length => Verdict::Right,
-            (Expected::Value(_), Reply::Nil) => Verdict::Missing(1),
             (Expected::Values(count) | Expected::Array(count), Reply::Array(array))
                 if array.length == count =>
             {
@@ -147,14 +157,14 @@ fn built_in(text: &str, multi_keys: usize) -> String {
     }
 }
 
-fn expected_reply(name: &str, arguments: u64, value_size: u64) -> Expected {
+fn expected_reply(name: &str, arguments: u64, shape: Shape) -> Expected {
     match name {
         "PING" if arguments == 0 => Expected::Status,
         "SET" if arguments == 2 => Expected::Status,
         "MSET" | "SELECT" | "AUTH" => Expected::Status,
-        "GET" => Expected::Value(value_size),
+        "GET" => Expected::Value(shape.value_size as u64),
         "MGET" => Expected::Values(arguments),
-        _ => Expected::Anything,
+        _ => Expected::Anything(shape.elements),
     }
 }
 

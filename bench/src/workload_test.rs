@@ -6,8 +6,10 @@ use std::rc::Rc;
 use super::*;
 use crate::reply::Array;
 
+const SHAPE: Shape = Shape { value_size: 3, multi_keys: 10, elements: None };
+
 fn compile(text: &str) -> Template {
-    Template::compile(text, 3, 10, &SlotSet::all()).unwrap()
+    Template::compile(text, SHAPE, &SlotSet::all()).unwrap()
 }
 
 fn burst(text: &str, pipeline: usize, owned: &SlotSet, key_count: u64, order: Order) -> Burst {
@@ -27,7 +29,7 @@ fn templates_become_requests() {
     for bad in
         ["", "GET a ; ; GET b", "GET __rand__:__rand__", "GET __rand:9-1__", "GET __random__", "GET __rand"]
     {
-        assert!(Template::compile(bad, 3, 10, &SlotSet::all()).is_err(), "{bad}");
+        assert!(Template::compile(bad, SHAPE, &SlotSet::all()).is_err(), "{bad}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::ids::{push_entry, push_id};
 use crate::command::Context;
 use crate::command::context::KeyspaceEvents;
-use crate::store::stream::{Group, Stream, StreamId};
+use crate::store::stream::{Group, Range, Stream, StreamId};
 
 /// A pending entry as it is after a command.
 #[derive(Clone, Debug)]
@@ -82,8 +82,17 @@ pub(super) fn push_claimed(ctx: &mut Context<'_>, key: &[u8], ids: &[StreamId], 
         return ids.iter().for_each(|&id| push_id(&mut ctx.reply, id));
     }
     ctx.peek_as::<Stream, _>(key, |stream, reply| {
+        // Ids mostly are those of entries one after the other: only where they are not, one is searched for.
+        let mut following = None;
         for &id in ids {
-            match stream.and_then(|stream| stream.log.get(id)) {
+            let next = following.as_mut().and_then(Range::next).filter(|entry| entry.id == id);
+            let found = next.or_else(|| {
+                let mut range = stream?.log.range(id, StreamId::MAX);
+                let found = range.next().filter(|entry| entry.id == id);
+                following = Some(range);
+                found
+            });
+            match found {
                 Some(entry) => push_entry(reply, entry),
                 None => {
                     reply.array(2);

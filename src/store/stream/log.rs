@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, btree_map};
 
 use super::id::StreamId;
 use super::node::{Fields, Node, Placed};
-use crate::store::size_class::allocation_size;
 
 /// Heap bytes of a node beside its buffer: a slot of the tree, which is about half full when it grows at its end.
 const NODE_BYTES: usize = 2 * (size_of::<StreamId>() + size_of::<Node>());
@@ -89,7 +88,7 @@ pub struct Entry<'a> {
     pub fields: Fields<'a>,
 }
 
-/// Entries by id, in nodes. A search costs logarithmic time in the number of nodes, and a walk through one node.
+/// Entries by id, in nodes. A search costs logarithmic time in the number of nodes, and a short walk in one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
     /// Nodes by the id of the first entry, deleted or not. Each has a live entry.
@@ -167,7 +166,7 @@ impl Log {
                 }
                 let mut node = Node::new(fields);
                 node.push(id, id, fields);
-                self.buffer_bytes += allocation_size(node.capacity());
+                self.buffer_bytes += node.memory_usage();
                 self.nodes.insert(id, node);
             }
         }
@@ -327,7 +326,7 @@ impl Log {
 
     fn remove_node(&mut self, first: StreamId) {
         if let Some(node) = self.nodes.remove(&first) {
-            self.buffer_bytes -= allocation_size(node.capacity());
+            self.buffer_bytes -= node.memory_usage();
         }
     }
 
@@ -349,9 +348,9 @@ fn has_room(node: &Node, fields: &[&[u8]], limits: NodeLimits) -> bool {
 
 /// Changes a node and keeps count of its buffer.
 fn change_node(node: &mut Node, buffer_bytes: &mut usize, change: impl FnOnce(&mut Node)) {
-    *buffer_bytes -= allocation_size(node.capacity());
+    *buffer_bytes -= node.memory_usage();
     change(node);
-    *buffer_bytes += allocation_size(node.capacity());
+    *buffer_bytes += node.memory_usage();
 }
 
 /// Entries in ascending order; see [`Log::range`].
@@ -370,7 +369,7 @@ impl<'a> Iterator for Range<'a> {
         loop {
             let Some((node, first, at)) = self.current else {
                 let (first, node) = self.nodes.next()?;
-                self.current = Some((node, *first, node.start()));
+                self.current = Some((node, *first, node.mark_before(*first, self.from)));
                 continue;
             };
             let Some(entry) = node.at(first, at) else {
@@ -404,7 +403,7 @@ impl<'a> Iterator for RangeBack<'a> {
         loop {
             let Some((node, first, end)) = self.current else {
                 let (first, node) = self.nodes.next_back()?;
-                self.current = Some((node, *first, node.len()));
+                self.current = Some((node, *first, node.mark_behind(*first, self.to)));
                 continue;
             };
             let Some(entry) = node.before(first, end) else {

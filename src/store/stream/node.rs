@@ -14,16 +14,22 @@
 //! place; a node without live entries goes as a whole. (Redis's nodes do the same with listpacks.)
 
 use super::id::StreamId;
+use crate::store::size_class::allocation_size;
 
 /// The entry is deleted.
 const DELETED: u8 = 1;
 /// The entry's names are those at the beginning of the node.
 const SHARED_NAMES: u8 = 2;
 
+/// Every so many entries there is a mark.
+const MARK_EVERY: u64 = 16;
+
 /// Entries with ascending ids. The node's first id, from which the others count, is kept by whoever has the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     bytes: Vec<u8>,
+    /// Where every [`MARK_EVERY`]th entry but the first begins, so that a search need not walk from the beginning.
+    marks: Vec<u32>,
     /// Where the first entry begins.
     entries_at: u32,
     live: u32,
@@ -55,7 +61,7 @@ impl Node {
             push_string(&mut bytes, name);
         }
         let entries_at = bytes.len() as u32;
-        Self { bytes, entries_at, live: 0, deleted: 0 }
+        Self { bytes, marks: Vec::new(), entries_at, live: 0, deleted: 0 }
     }
 
     /// Appends an entry of names and values in turn; its id is greater than that of any other entry here.
@@ -68,6 +74,9 @@ impl Node {
         let body =
             head.len() + strings().map(|text| number_bytes(text.len() as u64) + text.len()).sum::<usize>();
         let edge = number_bytes(body as u64);
+        if self.total() > 0 && self.total().is_multiple_of(MARK_EVERY) {
+            self.marks.push(self.bytes.len() as u32);
+        }
         self.bytes.reserve(body + 2 * edge);
         push_number(&mut self.bytes, body as u64);
         self.bytes.extend_from_slice(head);
@@ -93,19 +102,38 @@ impl Node {
         self.bytes.len()
     }
 
-    /// Bytes set aside.
-    pub fn capacity(&self) -> usize {
-        self.bytes.capacity()
+    /// Heap bytes.
+    pub fn memory_usage(&self) -> usize {
+        allocation_size(self.bytes.capacity()) + allocation_size(self.marks.capacity() * size_of::<u32>())
     }
 
     /// Gives back what was set aside for further entries.
     pub fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
+        self.marks.shrink_to_fit();
     }
 
     /// Where the first entry begins.
     pub fn start(&self) -> usize {
         self.entries_at as usize
+    }
+
+    /// Where to begin walking up to the entry of `id`, or to the first behind it: the start or a mark, with fewer than
+    /// [`MARK_EVERY`] entries on the way.
+    pub fn mark_before(&self, first: StreamId, id: StreamId) -> usize {
+        let passed = self.passed_marks(first, id);
+        passed.checked_sub(1).map_or(self.start(), |last| self.marks[last] as usize)
+    }
+
+    /// Where to begin walking back to the entry of `id`, or to the last before it: the end or a mark.
+    pub fn mark_behind(&self, first: StreamId, id: StreamId) -> usize {
+        self.marks.get(self.passed_marks(first, id)).map_or(self.len(), |mark| *mark as usize)
+    }
+
+    /// How many marks stand at an entry up to `id`.
+    fn passed_marks(&self, first: StreamId, id: StreamId) -> usize {
+        let is_passed = |mark: &u32| self.at(first, *mark as usize).is_some_and(|entry| entry.id <= id);
+        self.marks.partition_point(is_passed)
     }
 
     /// The entry that begins at `at`; none at the end.
@@ -158,9 +186,9 @@ impl Node {
         Placed { id, is_deleted: flags & DELETED != 0, fields, start, end, flags_at: body_at }
     }
 
-    /// Deletes the entry of that id; `false` when there is none. Takes time in proportion to the entries before it.
+    /// Deletes the entry of that id; `false` when there is none.
     pub fn delete(&mut self, first: StreamId, id: StreamId) -> bool {
-        let mut at = self.start();
+        let mut at = self.mark_before(first, id);
         while let Some(entry) = self.at(first, at).filter(|entry| entry.id <= id) {
             if entry.id == id {
                 let (is_live, flags_at) = (!entry.is_deleted, entry.flags_at);

@@ -287,6 +287,25 @@ fn memory_is_counted() {
 }
 
 #[test]
+fn searches_begin_in_the_midst_of_nodes() {
+    let mut log = Log::default();
+    let limits = NodeLimits { bytes: 0, entries: 70 };
+    (1..=150).for_each(|number| log.append(StreamId::new(2 * number, 0), &[b"field", b"value"], limits));
+    (1..=150).filter(|number| number % 3 == 0).for_each(|number| {
+        assert!(log.delete(StreamId::new(2 * number, 0)));
+    });
+    let kept: Vec<u64> = (1..=150).filter(|number| number % 3 != 0).map(|number| 2 * number).collect();
+    for ms in 0..=302 {
+        let (id, is_kept) = (StreamId::new(ms, 0), kept.contains(&ms));
+        let behind = log.range(id, StreamId::MAX).map(|entry| entry.id.ms);
+        assert!(behind.eq(kept.iter().copied().filter(|kept| *kept >= ms)), "{ms}");
+        let before = log.range_back(StreamId::MIN, id).map(|entry| entry.id.ms);
+        assert!(before.eq(kept.iter().rev().copied().filter(|kept| *kept <= ms)), "{ms}");
+        assert_eq!((log.get(id).is_some(), log.clone().delete(id)), (is_kept, is_kept), "{ms}");
+    }
+}
+
+#[test]
 fn approximate_trims_go_by_nodes() {
     let mut log = filled(1000);
     let approximate = |keep, limit| Trim { keep, is_approximate: true, limit };
