@@ -48,11 +48,8 @@ fn run(args: &Args) -> Result<String, Box<dyn Error>> {
     };
     let command = args.command.as_deref().unwrap_or(if args.populate { "set" } else { "get" });
     let slots = args.slots.clone().unwrap_or_else(SlotSet::all);
-    let shape = Shape {
-        value_size: args.value_size,
-        multi_keys: args.multi_keys as usize,
-        elements: args.elements,
-    };
+    let shape =
+        Shape { value_size: args.value_size, multi_keys: args.multi_keys as usize, elements: args.elements };
     let template = Template::compile(command, shape, &slots)?;
     if args.populate && !template.has_keys() {
         return Err("--populate needs a command with a key".into());

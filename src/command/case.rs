@@ -12,6 +12,7 @@ use super::gate::{Admission, Node, admit};
 use super::home::{HomeContext, Then};
 use super::notice::{Notice, Notices};
 use super::session::{Caller, Session};
+use super::slice::Slice;
 use super::table::{Resolved, names, resolve};
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
@@ -41,6 +42,8 @@ pub struct Case {
     pub may_block: bool,
     /// That the last command waits.
     pub blocked: Option<Wish>,
+    /// The slice of a long read that the next command is to reply, and how the last one left it.
+    pub slice: Option<Slice>,
     /// Who listens, and what they hear.
     pub notices: Notices,
     effects: Effects,
@@ -60,6 +63,7 @@ impl Case {
             config: Config::default(),
             may_block: false,
             blocked: None,
+            slice: None,
             notices: Notices::default(),
             effects: Effects { on: true, ..Effects::default() },
             rng: SmallRng::seed_from_u64(1),
@@ -115,9 +119,10 @@ impl Case {
             changed: false,
             may_block: self.may_block,
             blocked: None,
+            slice: self.slice,
         };
         run(&mut context, handler, arguments);
-        self.blocked = context.blocked;
+        (self.blocked, self.slice) = (context.blocked, context.slice);
         out
     }
 

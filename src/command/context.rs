@@ -8,6 +8,7 @@ use super::args::OwnedArgs;
 use super::effect::{Effects, Propagation};
 use super::notice::Notices;
 use super::session::Caller;
+use super::slice::Slice;
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
 use crate::config::Config;
@@ -84,6 +85,8 @@ pub struct Context<'a> {
     pub may_block: bool,
     /// That it waits: set by [`Context::block`].
     pub blocked: Option<Wish>,
+    /// The slice that a long read is to reply, if it may do so in slices; see [`Context::read_sliced`].
+    pub slice: Option<Slice>,
 }
 
 impl Context<'_> {

@@ -19,6 +19,7 @@ pub mod merge;
 pub mod notice;
 pub mod routing;
 pub mod session;
+pub mod slice;
 pub mod syntax;
 pub mod table;
 

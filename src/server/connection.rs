@@ -46,8 +46,16 @@ pub(super) struct Connection {
     pub input: Vec<u8>,
     /// Where they begin.
     pub input_start: usize,
-    /// Replies to be sent.
+    /// Replies to be sent, behind `pieces`.
     pub out: Vec<u8>,
+    /// Pieces of long replies, as they came, and what stands between them.
+    pieces: VecDeque<Vec<u8>>,
+    /// Their bytes.
+    piece_bytes: usize,
+    /// Whether the first reply that is awaited has come in part: nothing may stand between its pieces.
+    is_partial: bool,
+    /// Pieces of replies that are not the first, by their numbers.
+    early: Vec<(u64, Vec<u8>)>,
     /// Bytes handed to the ring and not sent yet.
     pub sending_bytes: usize,
     /// A buffer that a send gave back.
@@ -108,6 +116,10 @@ impl Connection {
             input: Vec::new(),
             input_start: 0,
             out: Vec::new(),
+            pieces: VecDeque::new(),
+            piece_bytes: 0,
+            is_partial: false,
+            early: Vec::new(),
             sending_bytes: 0,
             spare: Vec::new(),
             unexecuted: 0,
@@ -196,6 +208,7 @@ impl Connection {
     /// subscriptions.
     pub fn push_buffer(&mut self) -> &mut Vec<u8> {
         let is_behind = self.block.is_some()
+            || self.is_partial
             || self.open.is_some()
             || self.slots.iter().any(|slot| matches!(slot, Slot::Ready(..)));
         if is_behind { self.reply_buffer() } else { &mut self.out }
@@ -252,6 +265,7 @@ impl Connection {
         if index == 0 {
             self.slots.pop_front();
             self.first_sequence += 1;
+            self.is_partial = false;
             self.out.extend_from_slice(reply);
         } else {
             self.close_staged();
@@ -259,10 +273,13 @@ impl Connection {
             self.staged.extend_from_slice(reply);
             self.slots[index] = Slot::Ready(start, self.staged.len());
         }
-        while let Some(&Slot::Ready(start, end)) = self.slots.front() {
+        loop {
+            self.is_partial |= self.join_early();
+            let Some(&Slot::Ready(start, end)) = self.slots.front() else { break };
             self.out.extend_from_slice(&self.staged[start..end]);
             self.slots.pop_front();
             self.first_sequence += 1;
+            self.is_partial = false;
         }
         if self.slots.is_empty() {
             if let Some(start) = self.open.take() {
@@ -272,9 +289,70 @@ impl Connection {
         }
     }
 
+    /// Takes a piece of a reply that goes on; the last one comes by [`Connection::answer`].
+    pub fn take_piece(&mut self, sequence: u64, piece: Vec<u8>) {
+        let index = sequence.checked_sub(self.first_sequence).map(|index| index as usize);
+        let slot = index.and_then(|index| self.slots.get(index));
+        let Some(Slot::Waiting { keep: true, .. }) = slot else { return };
+        if sequence == self.first_sequence {
+            self.is_partial = true;
+            self.push_piece(piece);
+        } else {
+            self.early.push((sequence, piece));
+        }
+    }
+
+    /// Joins what has come of the first reply while it was not the first; false when that is nothing.
+    fn join_early(&mut self) -> bool {
+        let first = self.first_sequence;
+        let mut has_come = false;
+        for at in 0..self.early.len() {
+            if let Some((_, piece)) = self.early.get_mut(at).filter(|(sequence, _)| *sequence == first) {
+                let piece = std::mem::take(piece);
+                self.push_piece(piece);
+                has_come = true;
+            }
+        }
+        self.early.retain(|(sequence, _)| *sequence > first);
+        has_come
+    }
+
+    fn push_piece(&mut self, piece: Vec<u8>) {
+        for bytes in [std::mem::take(&mut self.out), piece] {
+            if !bytes.is_empty() {
+                self.piece_bytes += bytes.len();
+                self.pieces.push_back(bytes);
+            }
+        }
+    }
+
+    /// Whether there is something to send.
+    #[inline]
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty() || !self.pieces.is_empty()
+    }
+
+    /// What is to be sent next.
+    #[inline]
+    pub fn take_output(&mut self) -> Vec<u8> {
+        let bytes = match self.pieces.pop_front() {
+            Some(piece) => {
+                self.piece_bytes -= piece.len();
+                piece
+            }
+            None => {
+                let spare = std::mem::take(&mut self.spare);
+                std::mem::replace(&mut self.out, spare)
+            }
+        };
+        self.sending_bytes = bytes.len();
+        bytes
+    }
+
     /// Bytes of replies that wait to be sent or to come to their turn.
     pub fn output_bytes(&self) -> usize {
-        self.out.len() + self.staged.len() + self.sending_bytes
+        let early: usize = self.early.iter().map(|(_, piece)| piece.len()).sum();
+        self.piece_bytes + early + self.out.len() + self.staged.len() + self.sending_bytes
     }
 
     /// Bytes that the connection holds in buffers.
@@ -282,6 +360,7 @@ impl Connection {
         size_of::<Self>()
             + self.input.capacity()
             + self.out.capacity()
+            + self.piece_bytes
             + self.spare.capacity()
             + self.staged.capacity()
             + self.sending_bytes

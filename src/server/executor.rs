@@ -26,7 +26,7 @@ use crate::net::{Event, Ring, SocketId};
 use crate::shard::Env;
 use crate::shard::cell::Shards;
 use crate::shard::home::Home;
-use crate::shard::message::{Message, ServerMessage, Ticket};
+use crate::shard::message::{Answers, Message, ServerMessage, Ticket};
 use crate::shard::owner::Shard;
 use crate::state::Server;
 use crate::state::counters::ShardCounters;
@@ -226,6 +226,7 @@ impl Executor {
         if !inputs.is_empty() || !self.core.ready.is_empty() {
             self.run_inputs(own, inputs);
         }
+        worked |= self.core.read_on(own);
         self.core.hear(own);
         let shards = Arc::clone(&self.core.shards);
         shards.deliver(own);
@@ -433,10 +434,8 @@ impl Executor {
         for id in std::mem::take(&mut self.core.dirty) {
             let Some(connection) = self.core.connection(id) else { continue };
             connection.is_dirty = false;
-            if connection.phase != Phase::Broken && !self.ring.is_sending(id) && !connection.out.is_empty() {
-                let spare = std::mem::take(&mut connection.spare);
-                let bytes = std::mem::replace(&mut connection.out, spare);
-                connection.sending_bytes = bytes.len();
+            if connection.phase != Phase::Broken && !self.ring.is_sending(id) && connection.has_output() {
+                let bytes = connection.take_output();
                 let count = bytes.len() as u64;
                 self.ring.send(id, bytes);
                 self.core.counters().output_bytes.add(count);
@@ -603,6 +602,16 @@ impl Core {
         own.serve_pending(self.env(&config, &server));
     }
 
+    /// Goes on with a read that replies in slices; false when there is none.
+    fn read_on(&mut self, own: &mut Shard) -> bool {
+        let is_reading = own.is_reading();
+        if is_reading {
+            let (config, server) = (Arc::clone(&self.config), Arc::clone(&self.server));
+            own.read_on(self.env(&config, &server));
+        }
+        is_reading
+    }
+
     /// Passes on commands for other shards, and the replies of those that ran at once.
     fn flush_home(&mut self, own: &mut Shard) {
         let (config, server) = (Arc::clone(&self.config), Arc::clone(&self.server));
@@ -622,6 +631,10 @@ impl Core {
 
     fn deliver_all(&mut self, own: &mut Shard) {
         while let Some(answers) = self.home.answers.pop_front() {
+            if answers.goes_on {
+                self.take_piece(answers);
+                continue;
+            }
             let mut start = 0;
             for &(ticket, length) in &answers.items {
                 let end = start + length as usize;
@@ -656,6 +669,16 @@ impl Core {
                 None => self.send_unwatch(std::mem::take(&mut finished.watched)),
             }
             self.answer(finished.ticket, &finished.reply);
+        }
+    }
+
+    /// Puts a piece of a reply into its place.
+    fn take_piece(&mut self, piece: Answers) {
+        for (ticket, _) in piece.items {
+            let id = SocketId::from_u64(ticket.connection);
+            let Some(connection) = self.connection(id) else { return };
+            connection.take_piece(ticket.sequence, piece.bytes);
+            return self.mark_dirty(id);
         }
     }
 

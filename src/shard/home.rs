@@ -360,7 +360,8 @@ impl Home {
         match message {
             Message::Batch { home, batch } => own.run_batch(env, home, &batch),
             Message::Answers { from, answers } => {
-                self.peers[from].unanswered = self.peers[from].unanswered.saturating_sub(answers.items.len());
+                let answered = if answers.goes_on { 0 } else { answers.items.len() };
+                self.peers[from].unanswered = self.peers[from].unanswered.saturating_sub(answered);
                 self.answers.push_back(answers);
             }
             Message::Submit(parts) => number(&self.shards, parts),
@@ -499,6 +500,7 @@ impl Home {
                 changed: false,
                 may_block: transaction.may_block() && row.flags.contains(Flags::BLOCKING),
                 blocked: None,
+                slice: None,
             };
             let started = crate::base::clock::Monotonic::now();
             let succeeded = context::run(&mut context, handler, &arguments.slices());

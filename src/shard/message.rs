@@ -98,6 +98,8 @@ pub struct Answers {
     pub items: Vec<(Ticket, u32)>,
     /// The replies, one after another.
     pub bytes: Vec<u8>,
+    /// Whether this is but a piece of one reply, which goes on in a later message.
+    pub goes_on: bool,
 }
 
 /// A command that one part of a transaction runs.

@@ -1,12 +1,16 @@
 //! The owner's side of a shard: runs commands and parts of transactions over its keys, in the order that locks allow.
 
+mod reading;
 mod waiting;
+
+use std::collections::VecDeque;
 
 use ahash::{AHashMap, RandomState};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use smallvec::SmallVec;
 
+use self::reading::Reading;
 use super::Env;
 use super::announce::Posts;
 use super::blocked::{Blocked, Seat};
@@ -25,6 +29,7 @@ use crate::command::context::{self, Context, Wish};
 use crate::command::effect::{Effect, Effects, Propagation};
 use crate::command::notice::{Notice, Notices};
 use crate::command::session::Caller;
+use crate::command::slice::Slice;
 use crate::command::{Command, Flags, Run};
 use crate::config::MaxmemoryPolicy;
 use crate::resp::Reply;
@@ -56,6 +61,28 @@ struct Held {
     /// What others can notice: messages once its last round has run, changes of cached keys when it ends, since its reply,
     /// with what they were before, must come first.
     notices: Vec<Notice>,
+}
+
+/// How a command ran.
+#[derive(Debug)]
+enum Ran {
+    /// To its end.
+    Whole,
+    /// It waits for one of its keys.
+    Waits(Wish),
+    /// It has replied this slice, and goes on.
+    Slice(Slice),
+}
+
+/// What came of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    /// Its reply.
+    Replied,
+    /// Nothing yet: it waits for one of its keys.
+    Waits,
+    /// A part of its reply. It keeps its locks.
+    Reads,
 }
 
 /// A command that ran longer than the slow log's threshold.
@@ -92,6 +119,8 @@ pub struct Shard {
     waiting: AHashMap<RequestId, Waiting>,
     held: AHashMap<TransactionId, Held>,
     blocked: Blocked,
+    /// Reads that reply in slices, the next one first.
+    readings: VecDeque<Reading>,
     /// Keys for which those behind this one have their turn.
     resumed: Vec<(Name, Seat)>,
     next_request: u64,
@@ -121,6 +150,7 @@ impl Shard {
             waiting: AHashMap::new(),
             held: AHashMap::new(),
             blocked: Blocked::default(),
+            readings: VecDeque::new(),
             resumed: Vec::new(),
             next_request: OWN_REQUEST,
             effects: Effects::default(),
@@ -199,11 +229,11 @@ impl Shard {
                 return false;
             }
         }
-        let replied = self.serve(env, home, ticket, caller, row, arguments, out);
+        let served = self.serve(env, home, ticket, caller, row, arguments, out, None);
         self.record_local();
         self.serve_blocked(env, None);
         self.announce();
-        replied
+        served == Served::Replied
     }
 
     /// Runs a batch of another home shard; replies go to it as one message.
@@ -220,6 +250,7 @@ impl Shard {
         let mut answers = Answers {
             items: Vec::with_capacity(batch.commands.len()),
             bytes: Vec::with_capacity(64 * batch.commands.len()),
+            goes_on: false,
         };
         let fetch = |shard: &Self, index: usize, entry: bool| {
             if let Some(command) = batch.commands.get(index).filter(|command| command.hash != 0) {
@@ -359,9 +390,14 @@ impl Shard {
         self.held.insert(id, held);
     }
 
-    fn wait(&mut self, claims: Claims, waiting: Waiting) {
+    fn new_request(&mut self) -> RequestId {
         let id = self.next_request;
-        self.next_request = (self.next_request + 1) | OWN_REQUEST;
+        self.next_request = (id + 1) | OWN_REQUEST;
+        id
+    }
+
+    fn wait(&mut self, claims: Claims, waiting: Waiting) {
+        let id = self.new_request();
         let granted = self.locks.request(id, claims);
         assert!(!granted, "only what is not free waits");
         self.waiting.insert(id, waiting);
@@ -422,13 +458,17 @@ impl Shard {
                     let mut bytes = Vec::new();
                     self.start_clock();
                     let arguments = command.arguments.slices();
-                    if self.serve(env, home, ticket, caller, command.row, &arguments, &mut bytes) {
+                    let (row, locked) = (command.row, Some(next));
+                    let served = self.serve(env, home, ticket, caller, row, &arguments, &mut bytes, locked);
+                    if served == Served::Replied {
                         self.answer(home, ticket, bytes);
                     }
                     self.record_local();
-                    self.serve_blocked(env, Some(next));
+                    self.serve_blocked(env, locked);
                     self.announce();
-                    self.locks.release(next, &mut granted);
+                    if served != Served::Reads {
+                        self.locks.release(next, &mut granted);
+                    }
                 }
             }
         }
@@ -522,7 +562,7 @@ impl Shard {
             if row.flags.contains(Flags::DENYOOM) {
                 self.make_room(env);
             }
-            self.perform(env, held.home, ticket, caller, row, arguments, &mut bytes, false);
+            self.perform(env, held.home, ticket, caller, row, arguments, &mut bytes, false, None);
             held.effects.extend(self.effects.commands.drain(..).map(|effect| ((order, true), effect)));
             ends.push((order, bytes.len() as u32));
         }
@@ -563,7 +603,8 @@ impl Shard {
         }
     }
 
-    /// Gates and the handler of one command outside of transactions, whose keys are all here and free; `false` when it blocks.
+    /// Gates and the handler of one command outside of transactions, whose keys are all here and free, or `locked` by a request
+    /// of its own.
     #[inline]
     fn serve(
         &mut self,
@@ -574,31 +615,40 @@ impl Shard {
         row: &'static Command,
         arguments: &[&[u8]],
         out: &mut Vec<u8>,
-    ) -> bool {
+        locked: Option<RequestId>,
+    ) -> Served {
         self.keyspace.keeps_expired = env.is_paused();
         if row.flags.contains(Flags::DENYOOM) && !self.make_room(env) {
             env.server.commands.of(self.id, row.index).reject();
             Reply::new(out, caller.protocol).error(OUT_OF_MEMORY);
-            return true;
+            return Served::Replied;
         }
         let may_block = row.flags.contains(Flags::BLOCKING);
-        match self.perform(env, home, ticket, caller, row, arguments, out, may_block) {
-            None => true,
-            Some(wish) => {
+        // What is fast may run on behalf of another executor while the one of this shard sleeps and could not go on.
+        let slice = (!row.flags.contains(Flags::FAST)).then(Slice::default);
+        let start = out.len();
+        match self.perform(env, home, ticket, caller, row, arguments, out, may_block, slice) {
+            Ran::Whole => Served::Replied,
+            Ran::Waits(wish) => {
                 self.block(home, ticket, caller, row, arguments, wish);
-                false
+                Served::Waits
+            }
+            Ran::Slice(slice) => {
+                let command = OwnedCommand { row, arguments: OwnedArgs::copy(arguments) };
+                let reading = Reading { home, ticket, caller, command, now: env.now, slice, claim: locked };
+                self.begin_reading(env, reading, out, start)
             }
         }
     }
 
     fn answer(&mut self, home: ShardId, ticket: Ticket, bytes: Vec<u8>) {
         let items = vec![(ticket, bytes.len() as u32)];
-        let answers = Answers { items, bytes };
+        let answers = Answers { items, bytes, goes_on: false };
         self.outbox.push((home, Message::Answers { from: self.id, answers }));
     }
 
-    /// Runs one command whose keys are all here and free; returns what it waits for if it blocks. Whether memory is too short for a transaction was judged
-    /// before it began: none is done by half.
+    /// Runs one command whose keys are all here and free, or one `slice` of it if it may be sliced. Whether memory is too short
+    /// for a transaction was judged before it began: none is done by half.
     fn perform(
         &mut self,
         env: Env<'_>,
@@ -609,11 +659,12 @@ impl Shard {
         arguments: &[&[u8]],
         out: &mut Vec<u8>,
         may_block: bool,
-    ) -> Option<Wish> {
+        slice: Option<Slice>,
+    ) -> Ran {
         let mut reply = Reply::new(out, caller.protocol);
         let Run::Keyspace(handler) = row.run else {
             reply.error("ERR command does not run on a shard");
-            return None;
+            return Ran::Whole;
         };
         if row.single_key == 0 && arguments.len() > 2 {
             self.prefetch_keys(row, caller, arguments);
@@ -635,10 +686,12 @@ impl Shard {
             changed: false,
             may_block,
             blocked: None,
+            slice,
         };
         let succeeded = context::run(&mut context, handler, arguments);
-        let wish = context.blocked.take();
-        if caller.tracks && row.flags.contains(Flags::READONLY) {
+        let (wish, slice) = (context.blocked.take(), context.slice);
+        if caller.tracks && row.flags.contains(Flags::READONLY) && slice.is_none_or(|slice| slice.is_first())
+        {
             for spec in row.keys {
                 let mut keys: SmallVec<[&[u8]; 4]> = SmallVec::new();
                 spec.positions(arguments, |at| keys.push(arguments[at]));
@@ -646,8 +699,11 @@ impl Shard {
             }
         }
         let ended = Monotonic::now();
-        let nanos = ended.nanos_since(self.clock);
+        let nanos = ended.nanos_since(self.clock) + slice.map_or(0, |slice| slice.nanos);
         self.clock = ended;
+        if let Some(slice) = slice.filter(|slice| slice.next != 0) {
+            return Ran::Slice(Slice { nanos, ..slice });
+        }
         // One that waits counts when it is served.
         if wish.is_none() {
             counters.count(nanos, succeeded);
@@ -661,7 +717,7 @@ impl Shard {
         if slow_us >= 0 && nanos / 1000 >= slow_us as u64 {
             self.note_slow(home, ticket, nanos / 1000, row, arguments);
         }
-        wish
+        wish.map_or(Ran::Whole, Ran::Waits)
     }
 
     /// Starts fetching all keys of one command, so that it does not wait for one after another.

@@ -83,11 +83,11 @@ impl Client {
 
     /// Waits for the next reply.
     pub fn try_receive(&mut self) -> io::Result<Reply> {
-        // A reply of many megabytes is decoded again only after it has doubled.
+        // A reply of many megabytes is decoded again only after it has grown by half, or when nothing more is at hand.
         let mut decode_at = 1;
         loop {
             let pending = &self.received[self.taken..];
-            if pending.len() >= decode_at {
+            if pending.len() >= decode_at || (pending.len() >= 1 << 16 && self.is_drained()) {
                 if let Some((reply, length)) = Reply::decode(pending) {
                     self.taken += length;
                     self.forget_taken();
@@ -168,6 +168,17 @@ impl Client {
             None => pending + pending / 2,
         }
         .max(pending + 1)
+    }
+
+    /// Whether all that has come was read, unless it is a part of a bulk string that is known to be longer.
+    fn is_drained(&self) -> bool {
+        if bulk_length(&self.received[self.taken..]).is_some() {
+            return false;
+        }
+        self.stream.set_nonblocking(true).expect("a socket");
+        let is_drained = self.stream.peek(&mut [0]).is_err();
+        self.stream.set_nonblocking(false).expect("a socket");
+        is_drained
     }
 
     fn fill(&mut self) -> io::Result<usize> {

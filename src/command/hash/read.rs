@@ -2,8 +2,9 @@
 
 use super::{push, push_value, read};
 use crate::command::Context;
+use crate::command::slice::STEP;
 use crate::resp::Reply;
-use crate::store::hash::HashView;
+use crate::store::hash::{Hash, HashView, Pair};
 
 /// HGET key field
 pub(super) fn hget(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
@@ -43,37 +44,46 @@ pub(super) fn hstrlen(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
 
 /// HGETALL key
 pub(super) fn hgetall(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
-    read(ctx, arguments[1], |hash, reply| {
-        reply.map(hash.map_or(0, HashView::len));
-        each(hash, reply, true, true);
-    });
+    read_all(ctx, arguments[1], |reply, len| reply.map(len), true, true);
 }
 
 /// HKEYS key
 pub(super) fn hkeys(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
-    read(ctx, arguments[1], |hash, reply| {
-        reply.array(hash.map_or(0, HashView::len));
-        each(hash, reply, true, false);
-    });
+    read_all(ctx, arguments[1], |reply, len| reply.array(len), true, false);
 }
 
 /// HVALS key
 pub(super) fn hvals(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
-    read(ctx, arguments[1], |hash, reply| {
-        reply.array(hash.map_or(0, HashView::len));
-        each(hash, reply, false, true);
-    });
+    read_all(ctx, arguments[1], |reply, len| reply.array(len), false, true);
 }
 
+/// Replies all fields, values, or both, behind the header of their number.
 #[inline]
-fn each(hash: Option<HashView<'_>>, reply: &mut Reply<'_>, fields: bool, values: bool) {
-    let Some(hash) = hash else { return };
-    hash.each(|pair| {
-        if fields {
-            push(reply, pair.field);
+fn read_all(
+    ctx: &mut Context<'_>,
+    key: &[u8],
+    header: impl Fn(&mut Reply<'_>, usize),
+    fields: bool,
+    values: bool,
+) {
+    let now = ctx.now;
+    ctx.read_sliced::<Hash, _>(key, |hash, reply, slices| {
+        let Some(hash) = hash.map(|hash| hash.at(now)) else { return header(reply, 0) };
+        let push_pair = |reply: &mut Reply<'_>, pair: Pair<'_>| {
+            if fields {
+                push(reply, pair.field);
+            }
+            if values {
+                push(reply, pair.value);
+            }
+        };
+        let Some(slice) = slices.of(hash.len()) else {
+            header(reply, hash.len());
+            return hash.each(|pair| push_pair(reply, pair));
+        };
+        if slice.is_first() {
+            header(reply, hash.len());
         }
-        if values {
-            push(reply, pair.value);
-        }
+        slice.walk(reply, |cursor, reply| hash.scan(cursor, STEP, |pair| push_pair(reply, pair)));
     });
 }

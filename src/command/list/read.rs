@@ -39,11 +39,25 @@ pub(super) fn lrange(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
         (Ok(start), Ok(stop)) => (start, stop),
         (Err(error), _) | (_, Err(error)) => return ctx.reply.error(error),
     };
-    ctx.read_as::<List, _>(arguments[1], |list, reply| {
+    ctx.read_sliced::<List, _>(arguments[1], |list, reply, slices| {
         let Some(list) = list else { return reply.array(0) };
         let part = part(start, stop, list.len());
-        reply.array(part.len());
-        list.walk(End::Head, part.start).take(part.len()).for_each(|element| push_element(reply, element));
+        let from = |done| list.walk(End::Head, part.start + done).take(part.len() - done);
+        let Some(slice) = slices.of(part.len()) else {
+            reply.array(part.len());
+            return from(0).for_each(|element| push_element(reply, element));
+        };
+        if slice.is_first() {
+            reply.array(part.len());
+        }
+        slice.count(reply, part.len(), |done, reply, goes_on| {
+            for element in from(done) {
+                push_element(reply, element);
+                if !goes_on(reply) {
+                    break;
+                }
+            }
+        });
     });
 }
 

@@ -3,11 +3,21 @@
 use super::reply_members;
 use crate::command::Context;
 use crate::command::generic::scan::{INVALID_CURSOR, Wanted, parse_cursor, push_page};
+use crate::command::slice::STEP;
 use crate::store::set::{Set, SetView};
 
 /// SMEMBERS key
 pub(super) fn smembers(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
-    ctx.read_as::<Set, _>(arguments[1], |set, reply| reply_members(reply, set));
+    ctx.read_sliced::<Set, _>(arguments[1], |set, reply, slices| {
+        let table = set.and_then(SetView::table);
+        let Some((table, slice)) = table.and_then(|table| Some((table, slices.of(table.len())?))) else {
+            return reply_members(reply, set);
+        };
+        if slice.is_first() {
+            reply.set(table.len());
+        }
+        slice.walk(reply, |cursor, reply| table.scan(cursor, STEP, |entry| reply.bulk(entry.key())));
+    });
 }
 
 /// SCARD key

@@ -258,18 +258,24 @@ fn push_members(
     with_scores: bool,
     reply: &mut Reply<'_>,
 ) {
+    push_length(ranks.len(), with_scores, reply);
+    set.visit(ranks, is_reversed, |member, score| push_member(member, score, with_scores, reply));
+}
+
+/// Replies the header of so many members: RESP2 has their scores between them, RESP3 has pairs.
+fn push_length(members: usize, with_scores: bool, reply: &mut Reply<'_>) {
+    reply.array(if with_scores && !reply.is_resp3() { 2 * members } else { members });
+}
+
+#[inline]
+fn push_member(member: &[u8], score: f64, with_scores: bool, reply: &mut Reply<'_>) {
     if !with_scores {
-        reply.array(ranks.len());
-        return set.visit(ranks, is_reversed, |member, _| reply.bulk(member));
+        return reply.bulk(member);
     }
-    let is_flat = !reply.is_resp3();
-    reply.array(if is_flat { 2 * ranks.len() } else { ranks.len() });
-    set.visit(ranks, is_reversed, |member, score| {
-        if !is_flat {
-            reply.array(2);
-        }
-        push_pair(member, score, reply);
-    });
+    if reply.is_resp3() {
+        reply.array(2);
+    }
+    push_pair(member, score, reply);
 }
 
 fn push_pair(member: &[u8], score: f64, reply: &mut Reply<'_>) {

@@ -1,8 +1,8 @@
 //! Ranges by rank, score or member: ZRANGE with its older forms, and ZRANGESTORE.
 
-use std::ops::{Bound, Range};
+use std::ops::{Bound, ControlFlow, Range};
 
-use super::{limits, push_members, store};
+use super::{limits, push_length, push_member, push_members, store};
 use crate::base::number::parse_f64_loosely;
 use crate::command::args::{Cursor, integer};
 use crate::command::context::Context;
@@ -191,9 +191,23 @@ fn answer(ctx: &mut Context<'_>, arguments: &[&[u8]], by: Option<By>, is_reverse
         Ok(query) => query,
         Err(error) => return ctx.reply.error(error),
     };
-    ctx.read_as::<SortedSet, _>(arguments[1], |set, reply| match set {
-        Some(set) => push_members(set, query.ranks(set), query.is_reversed, query.with_scores, reply),
-        None => reply.array(0),
+    ctx.read_sliced::<SortedSet, _>(arguments[1], |set, reply, slices| {
+        let Some(set) = set else { return reply.array(0) };
+        let (ranks, is_reversed) = (query.ranks(set), query.is_reversed);
+        let Some(slice) = slices.of(ranks.len()) else {
+            return push_members(set, ranks, is_reversed, query.with_scores, reply);
+        };
+        if slice.is_first() {
+            push_length(ranks.len(), query.with_scores, reply);
+        }
+        slice.count(reply, ranks.len(), |done, reply, goes_on| {
+            let rest =
+                if is_reversed { ranks.start..ranks.end - done } else { ranks.start + done..ranks.end };
+            let _ = set.try_visit(rest, is_reversed, |member, score| {
+                push_member(member, score, query.with_scores, reply);
+                if goes_on(reply) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+        });
     });
 }
 

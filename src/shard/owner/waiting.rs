@@ -1,6 +1,6 @@
 //! Commands that wait on a shard: how they begin to, run again, and end. Who waits is kept by [`crate::shard::blocked`].
 
-use super::{RequestId, Shard};
+use super::{Ran, RequestId, Shard};
 use crate::base::slot::ShardId;
 use crate::command::args::OwnedArgs;
 use crate::command::context::Wish;
@@ -154,13 +154,13 @@ impl Shard {
         }
         let mut bytes = Vec::new();
         self.start_clock();
-        match self.perform(env, home, ticket, caller, row, &slices, &mut bytes, true) {
-            Some(wish) => {
+        match self.perform(env, home, ticket, caller, row, &slices, &mut bytes, true, None) {
+            Ran::Waits(wish) => {
                 if let Some(arguments) = wish.arguments {
                     self.blocked.set_arguments((home, ticket), arguments);
                 }
             }
-            None => {
+            Ran::Whole | Ran::Slice(_) => {
                 self.end_wait((home, ticket));
                 self.send_served(waiter, bytes);
             }
