@@ -674,12 +674,11 @@ impl Core {
 
     /// Puts a piece of a reply into its place.
     fn take_piece(&mut self, piece: Answers) {
-        for (ticket, _) in piece.items {
-            let id = SocketId::from_u64(ticket.connection);
-            let Some(connection) = self.connection(id) else { return };
-            connection.take_piece(ticket.sequence, piece.bytes);
-            return self.mark_dirty(id);
-        }
+        let Some(&(ticket, _)) = piece.items.first() else { return };
+        let id = SocketId::from_u64(ticket.connection);
+        let Some(connection) = self.connection(id) else { return };
+        connection.take_piece(ticket.sequence, piece.bytes);
+        self.mark_dirty(id);
     }
 
     /// Puts a reply into its place; its connection goes on if it waited for that.
