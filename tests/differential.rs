@@ -241,11 +241,27 @@ fn scan(client: &mut Client, options: &[&[u8]]) -> BTreeSet<Vec<u8>> {
     }
 }
 
-/// Every key of the selected database with its type, expiry and value.
+/// Every key of the selected database with its type, expiry, value and form.
 fn dataset(client: &mut Client) -> BTreeMap<Vec<u8>, Vec<Answer>> {
     let keys = client.command(&["KEYS", "*"]);
-    let describe = |key: &Reply| (key.bytes().to_vec(), everything_about(client, key.bytes()));
+    let describe = |key: &Reply| {
+        let mut answers = everything_about(client, key.bytes());
+        answers.push(form(client, key.bytes(), &answers[0].1.text()));
+        (key.bytes().to_vec(), answers)
+    };
     keys.items().iter().map(describe).collect()
+}
+
+/// The encoding of a value of this type, as 7.0 calls it, which has no sets in listpacks and no lists without a quicklist
+/// around them.
+fn form(client: &mut Client, key: &[u8], kind: &str) -> Answer {
+    let reply = client.command(&[b"OBJECT".as_slice(), b"ENCODING", key]);
+    let reply = match (kind, reply.text().as_str()) {
+        ("set", "listpack") => Reply::bulk("hashtable"),
+        ("list", "listpack") => Reply::bulk("quicklist"),
+        _ => reply,
+    };
+    (vec![b"form".to_vec(), key.to_vec()], reply)
 }
 
 fn show(command: &Command) -> String {

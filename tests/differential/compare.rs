@@ -132,7 +132,7 @@ fn equal_by_chance(name: &str, has_count: bool, redis: &Reply, ours: &Reply) -> 
         }
         // Which of several members at one distance are the nearest is up to the sorting.
         "GEOSEARCH" | "GEORADIUS" | "GEORADIUSBYMEMBER" | "GEORADIUS_RO" | "GEORADIUSBYMEMBER_RO" => {
-            sorted(redis) == sorted(ours) || (has_count && same_shape(redis, ours))
+            sorted(redis) == sorted(ours) || has_count && distances(redis) == distances(ours)
         }
         // Without names it is all of them, as they come in a table: one reply each, with how many are left.
         "UNSUBSCRIBE" | "PUNSUBSCRIBE" | "SUNSUBSCRIBE" => unsubscribed(redis) == unsubscribed(ours),
@@ -200,6 +200,16 @@ fn unsubscribed(reply: &Reply) -> (Vec<Reply>, Vec<Reply>) {
     let mut names: Vec<Reply> = changes.iter().map(|change| part(change, 1)).collect();
     names.sort();
     (names, changes.iter().flat_map(|change| [part(change, 0), part(change, 2)]).collect())
+}
+
+/// What GEOSEARCH and its kin say of each place, in order, if they say anything: the distance first.
+fn distances(reply: &Reply) -> Option<Vec<Reply>> {
+    let Reply::Array(places) = reply else { return None };
+    let first_of = |place: &Reply| match place {
+        Reply::Array(parts) => parts.get(1).filter(|part| matches!(part, Reply::Bulk(_))).cloned(),
+        _ => None,
+    };
+    Some(places.iter().map(|place| first_of(place).unwrap_or(Reply::Null)).collect())
 }
 
 /// HELLO's fields without those whose values belong to one server.

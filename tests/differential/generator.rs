@@ -317,6 +317,7 @@ impl Generator {
             // Else somebody might publish there.
             && !out[0].ends_with(b"SUBSCRIBE")
             && ![b"BL", b"BR", b"BZ"].iter().any(|head| out[0].starts_with(*head))
+            && !out.contains(&b"BLOCK".to_vec())
             // All members of these have one score, which spoiling could change.
             && !out.get(1).is_some_and(|key| LEX_KEYS.iter().any(|lex| lex.as_bytes() == key));
         if self.random.one_in(40) && may_spoil {

@@ -218,6 +218,11 @@ pub const COMMANDS: &[(u32, &str)] = &[
     ),
     (3, "XREAD ( COUNT $small | ) STREAMS $streamkey $behind"),
     (2, "XREAD STREAMS $streamkey $streamkey $behind $behind"),
+    (1, "XREAD ( COUNT $small | ) BLOCK ( 1 | 2 | -1 | x ) STREAMS $streamkey $behind"),
+    (
+        1,
+        "XREADGROUP GROUP $group $consumer BLOCK ( 1 | 1 | x ) ( NOACK | ) STREAMS $streamkey ( > | $behind )",
+    ),
     (7, "XGROUP CREATE $streamkey $group $entryid ( MKSTREAM | MKSTREAM | ) ( ENTRIESREAD $length | )"),
     (2, "XGROUP SETID $streamkey $group $entryid ( ENTRIESREAD $length | )"),
     (1, "XGROUP DESTROY $streamkey $group"),
