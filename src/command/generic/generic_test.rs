@@ -596,3 +596,28 @@ fn sorting_on_a_node() {
         assert_eq!(case.run(line).trim_end().replace("\r\n", " "), expected, "{line}");
     }
 }
+
+#[test]
+fn keys_that_patterns_name() {
+    let mut case = Case::new();
+    case.run("RPUSH l a b b c");
+    case.run("SADD s a b");
+    let keys = |case: &mut Case, line: &str| {
+        let arguments: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let entry = case.keyspace.find(0, arguments[1]);
+        let mut keys: Vec<String> = crate::command::routing::keys_of_patterns(&arguments, entry.as_deref())
+            .into_iter()
+            .map(|key| String::from_utf8(key).expect("a name"))
+            .collect();
+        keys.sort_unstable();
+        keys
+    };
+    assert_eq!(keys(&mut case, "SORT l BY w_* GET # GET o_*->f"), ["o_a", "o_b", "o_c", "w_a", "w_b", "w_c"]);
+    assert_eq!(keys(&mut case, "SORT l BY constant GET w_* LIMIT 1 2"), ["w_b"]);
+    assert_eq!(keys(&mut case, "SORT l DESC BY constant GET w_* LIMIT 0 1"), ["w_c"]);
+    assert_eq!(keys(&mut case, "SORT l GET w_* LIMIT 0 1").len(), 3, "which ones is not known yet");
+    assert_eq!(keys(&mut case, "SORT s BY constant LIMIT 0 1 GET w_* STORE d").len(), 2, "stored in order");
+    assert!(keys(&mut case, "SORT l BY constant GET constant").is_empty());
+    assert!(keys(&mut case, "SORT none BY w_*").is_empty());
+    assert!(keys(&mut case, "SORT l BY w_* LIMIT x 1").is_empty());
+}

@@ -96,6 +96,29 @@ impl<'a> Options<'a> {
         by.into_iter().chain(self.get.iter().copied()).filter(|pattern| star_of(pattern).is_some())
     }
 
+    /// A set has no order of its own, but what is stored must be the same everywhere.
+    fn suit(&mut self, type_name: &str) {
+        if type_name == Kind::Set.type_name() && self.is_unsorted && self.destination.is_some() {
+            self.by = None;
+            self.is_unsorted = false;
+            self.is_alpha = true;
+        }
+    }
+
+    /// Leaves of unsorted elements what LIMIT does.
+    fn arrange(&self, elements: &mut Vec<Vec<u8>>) {
+        if self.is_descending {
+            elements.reverse();
+        }
+        self.take_part(elements);
+    }
+
+    fn take_part(&self, elements: &mut Vec<Vec<u8>>) {
+        let part = self.part(elements.len());
+        elements.truncate(part.end);
+        elements.drain(..part.start);
+    }
+
     /// The part of `length` elements that LIMIT leaves.
     fn part(&self, length: usize) -> Range<usize> {
         let (offset, count) = self.limit.unwrap_or((0, -1));
@@ -119,11 +142,16 @@ pub fn slot_of_pattern(pattern: &[u8]) -> Option<u16> {
 
 /// The keys that patterns name for the elements at an entry, each once.
 pub fn keys_of_patterns(arguments: &[&[u8]], entry: Option<&Entry>) -> Vec<Vec<u8>> {
-    let patterns = patterns(arguments);
-    let elements = entry.and_then(elements_of).unwrap_or_default();
+    let (Some(entry), Ok(mut options)) = (entry, Options::parse(arguments, true, |_| false)) else {
+        return Vec::new();
+    };
+    let mut elements = elements_of(entry).unwrap_or_default();
+    options.suit(entry.type_name());
+    if options.is_unsorted {
+        options.arrange(&mut elements);
+    }
     let mut keys = AHashSet::new();
-    for pattern in patterns {
-        let Some(pattern) = Pattern::parse(pattern) else { continue };
+    for pattern in options.patterns().filter_map(Pattern::parse) {
         keys.extend(elements.iter().map(|element| pattern.key_of(element)));
     }
     keys.into_iter().collect()
@@ -183,30 +211,21 @@ fn sorted(
         })
         .ok();
     }
-    if kind == Kind::Set.type_name() && options.is_unsorted && options.destination.is_some() {
-        // A set has no order of its own, but what is stored must be the same everywhere.
-        options.by = None;
-        options.is_unsorted = false;
-        options.is_alpha = true;
-    }
-    let part = options.part(elements.len());
+    options.suit(kind);
     if options.is_unsorted {
-        if options.is_descending {
-            elements.reverse();
-        }
-    } else {
-        let mut weighed = weigh(ctx, elements, options)?;
-        weighed.sort_by(|(one, one_weight), (other, other_weight)| {
-            let mut order = one_weight.order(other_weight);
-            if !options.is_alpha {
-                order = order.then_with(|| one.cmp(other));
-            }
-            if options.is_descending { order.reverse() } else { order }
-        });
-        elements = weighed.into_iter().map(|(element, _)| element).collect();
+        options.arrange(&mut elements);
+        return Ok(elements);
     }
-    elements.truncate(part.end);
-    elements.drain(..part.start);
+    let mut weighed = weigh(ctx, elements, options)?;
+    weighed.sort_by(|(one, one_weight), (other, other_weight)| {
+        let mut order = one_weight.order(other_weight);
+        if !options.is_alpha {
+            order = order.then_with(|| one.cmp(other));
+        }
+        if options.is_descending { order.reverse() } else { order }
+    });
+    let mut elements = weighed.into_iter().map(|(element, _)| element).collect();
+    options.take_part(&mut elements);
     Ok(elements)
 }
 
