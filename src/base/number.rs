@@ -49,7 +49,7 @@ pub fn parse_f64(bytes: &[u8]) -> Option<f64> {
 /// Reads a double as Redis reads the bounds of a range: blanks may precede it, an empty argument is zero, everything from a
 /// zero byte on is ignored, and what is too large is infinite.
 pub fn parse_f64_loosely(bytes: &[u8]) -> Option<f64> {
-    let text = bytes.split(|&byte| byte == 0).next()?;
+    let text = until_zero(bytes);
     if text.is_empty() {
         return Some(0.0);
     }
@@ -164,6 +164,11 @@ fn with_point(digits: &str, point: i32) -> String {
         _ if point >= count => format!("{digits}{}", "0".repeat((point - count) as usize)),
         _ => format!("{}.{}", &digits[..point as usize], &digits[point as usize..]),
     }
+}
+
+/// The text as far as functions of C see it: up to the first zero byte.
+pub fn until_zero(text: &[u8]) -> &[u8] {
+    text.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use super::session::Session;
 use super::table::Resolved;
 use super::{Command, Flags, cluster};
+use crate::base::number::until_zero;
 use crate::base::slot::{ShardId, SlotMap};
 use crate::config::{Config, ProtectedAction};
 use crate::resp::error::{NO_AUTH, OUT_OF_MEMORY, unknown_subcommand, wrong_arity};
@@ -253,7 +254,7 @@ fn unknown_command(arguments: &[&[u8]]) -> Vec<u8> {
 /// What `printf("%.*s")` shows of a client's bytes.
 fn as_c_text(bytes: &[u8], bytes_max: usize) -> &[u8] {
     let shown = &bytes[..bytes.len().min(bytes_max)];
-    shown.split(|byte| *byte == 0).next().unwrap_or_default()
+    until_zero(shown)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use rand::Rng;
 
 use crate::base::glob;
+use crate::base::number::until_zero;
 use crate::base::slot::ShardId;
 use crate::command::args::{Cursor, integer};
 use crate::command::context::Context;
@@ -35,7 +36,7 @@ pub fn unpack_cursor(cursor: u64, shards: usize) -> (ShardId, u64) {
 
 /// Reads a cursor as C's `strtoul` does, but without blanks: an empty argument is zero, a minus sign wraps.
 pub fn parse_cursor(argument: &[u8]) -> Option<u64> {
-    let (negative, digits) = match argument {
+    let (negative, digits) = match until_zero(argument) {
         [] => return Some(0),
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] | digits => (false, digits),
@@ -232,9 +233,15 @@ mod tests {
             assert_eq!(unpack_cursor(pack_cursor(shard, position), 256), (shard, position));
         }
         assert_eq!(unpack_cursor(u64::MAX, 1).0, 0);
-        for (text, cursor) in
-            [("0", Some(0)), ("", Some(0)), ("+5", Some(5)), ("-1", Some(u64::MAX)), ("007", Some(7))]
-        {
+        for (text, cursor) in [
+            ("0", Some(0)),
+            ("", Some(0)),
+            ("+5", Some(5)),
+            ("-1", Some(u64::MAX)),
+            ("007", Some(7)),
+            ("\0x", Some(0)),
+            ("5\0x", Some(5)),
+        ] {
             assert_eq!(parse_cursor(text.as_bytes()), cursor, "{text}");
         }
         for text in [" 1", "1 ", "a", "-", "+", "--1", "18446744073709551616", "1.0"] {

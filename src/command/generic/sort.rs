@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use ahash::AHashSet;
 
-use crate::base::number::parse_f64;
+use crate::base::number::{parse_f64, until_zero};
 use crate::base::slot::{hash_tag, slot_of};
 use crate::command::args::Cursor;
 use crate::command::context::{Context, KeyspaceEvents};
@@ -276,11 +276,6 @@ fn number(text: &[u8]) -> Option<f64> {
     let text = until_zero(text);
     let blanks = text.iter().take_while(|byte| b" \t\n\x0b\x0c\r".contains(byte)).count();
     if text.is_empty() { Some(0.0) } else { parse_f64(&text[blanks..]) }
-}
-
-/// The text as far as functions of C see it.
-fn until_zero(text: &[u8]) -> &[u8] {
-    text.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
 /// Where the `*` of a pattern stands.

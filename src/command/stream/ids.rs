@@ -1,5 +1,6 @@
 //! Ids as clients write them, and what all commands reply about entries.
 
+use crate::base::number::until_zero;
 use crate::resp::Reply;
 use crate::store::stream::{Entry, StreamId};
 
@@ -128,7 +129,7 @@ pub(super) fn no_group(key: &[u8], group: &[u8]) -> Vec<u8> {
 
 /// A name as errors show it: up to a zero byte.
 pub(super) fn shown(name: &[u8]) -> &[u8] {
-    name.split(|&byte| byte == 0).next().unwrap_or_default()
+    until_zero(name)
 }
 
 #[cfg(test)]
