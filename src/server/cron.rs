@@ -16,61 +16,49 @@ const FREE_SLICE: usize = 256;
 /// Deadlines looked at per slice of the expire cycle.
 const EXPIRE_SLICE: usize = 128;
 
+/// How long a shard expires or frees in one go before its clients have their turn.
+const SLICE: Duration = Duration::from_micros(500);
+
 /// When the periodic work of a shard is due.
 pub(super) struct Cron {
     due: Monotonic,
-    /// Whether there is more to expire or to free than the last run did.
-    is_behind: bool,
+    /// When expiring and freeing go on, if the last run left something of it.
+    goes_on: Option<Monotonic>,
     survey: Survey,
 }
 
 impl Cron {
     /// Due at once.
     pub fn new() -> Self {
-        Self { due: Monotonic::now(), is_behind: false, survey: Survey::default() }
+        Self { due: Monotonic::now(), goes_on: None, survey: Survey::default() }
     }
 
     /// Whether its time has come.
     pub fn is_due(&self) -> bool {
-        Monotonic::now() >= self.due
+        Monotonic::now() >= self.next()
     }
 
     /// How long the shard may sleep.
     pub fn until_next(&self, config: &Config) -> Duration {
-        let left = self.due.nanos_since(Monotonic::now());
+        let left = self.next().nanos_since(Monotonic::now());
         Duration::from_nanos(left).min(period(config))
     }
 
-    /// Runs what is due; it takes a bounded part of the shard's time (`hz`, `active-expire-effort`).
+    fn next(&self) -> Monotonic {
+        self.goes_on.map_or(self.due, |goes_on| goes_on.min(self.due))
+    }
+
+    /// Runs what is due. What may take long takes a bounded part of the shard's time (`hz`, `active-expire-effort`), in slices.
     pub fn run(&mut self, core: &mut Core, own: &mut Shard) {
-        let started = Monotonic::now();
         let config = core.config.clone();
         let server = core.server.clone();
         let env = core.env(&config, &server);
-        let budget = period(&config) / 100 * (25 + 2 * (config.active_expire_effort.saturating_sub(1)));
-        let over = |started: Monotonic| Monotonic::now().nanos_since(started) > budget.as_nanos() as u64;
-        let mut behind = false;
-        let timed = |event: &'static str, since: Monotonic| {
-            let millis = Monotonic::now().nanos_since(since) / 1_000_000;
-            server.latency.note(event, millis, config.latency_monitor_threshold_ms, env.now / 1000);
-        };
-        if server.active_expire.load(std::sync::atomic::Ordering::Relaxed) && !env.is_paused() {
-            while expire_slice(env, own) {
-                if over(started) {
-                    behind = true;
-                    break;
-                }
-            }
-        }
-        timed("expire-cycle", started);
-        while own.keyspace.lazy_objects() > 0 {
-            own.keyspace.free_some(FREE_SLICE);
-            if over(started) {
-                behind = true;
-                break;
-            }
-        }
+        let pause = clear_away(env, own);
+        self.goes_on = pause.map(|pause| Monotonic::now().plus(pause));
         core.publish(own);
+        if Monotonic::now() < self.due {
+            return;
+        }
         self.survey.go_on(core, config.hz as usize);
         own.bound_tracked(env);
         if core.id == 0 {
@@ -80,15 +68,43 @@ impl Cron {
         let evicting = Monotonic::now();
         own.make_room(env);
         own.announce();
-        timed("eviction-cycle", evicting);
+        note_latency(env, "eviction-cycle", evicting);
         core.close_idle();
         core.cut_off_slow();
         core.end_pause();
-        self.is_behind = behind;
-        let wait =
-            if self.is_behind { Duration::from_millis(2).min(period(&config)) } else { period(&config) };
-        self.due = Monotonic::now().plus(wait);
+        self.due = Monotonic::now().plus(period(&config));
     }
+}
+
+/// Expires and frees for a slice of time each; returns how long others have their turn before it goes on, if there is more to
+/// do.
+fn clear_away(env: Env<'_>, own: &mut Shard) -> Option<Duration> {
+    let is_over = |started: Monotonic| Monotonic::now().nanos_since(started) > SLICE.as_nanos() as u64;
+    let mut pause = None;
+    let started = Monotonic::now();
+    if env.server.active_expire.load(std::sync::atomic::Ordering::Relaxed) && !env.is_paused() {
+        while expire_slice(env, own) {
+            if is_over(started) {
+                let percent = 25 + 2 * env.config.active_expire_effort.saturating_sub(1);
+                pause = Some(SLICE * (100 - percent) / percent);
+                break;
+            }
+        }
+    }
+    note_latency(env, "expire-cycle", started);
+    let started = Monotonic::now();
+    while own.keyspace.lazy_objects() > 0 {
+        own.keyspace.free_some(FREE_SLICE);
+        if is_over(started) {
+            return Some(SLICE);
+        }
+    }
+    pause
+}
+
+fn note_latency(env: Env<'_>, event: &'static str, since: Monotonic) {
+    let millis = Monotonic::now().nanos_since(since) / 1_000_000;
+    env.server.latency.note(event, millis, env.config.latency_monitor_threshold_ms, env.now / 1000);
 }
 
 fn period(config: &Config) -> Duration {
