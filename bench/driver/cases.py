@@ -77,7 +77,7 @@ def data_type_cases():
         cases.append(Case(name, sides, [Check(CPU, "skerry", "redis", limit)], fill))
 
     fields = " ".join(f"field:{number} __data__" for number in range(10))
-    add("INCR", "INCR counter:__rand__", 0.50, keys=100_000)
+    add("INCR", "INCR counter:__rand__", 0.50, keys=fills.BIG)
     add("LPUSH", "LPUSH list __data__", 0.50, fills.empty(b"list"))
     add("RPOP", "RPOP list", 0.50, fills.queue(10_000_000))
     add("SADD", "SADD set __rand__", 0.50, fills.empty(b"set"), keys=1_000_000)
