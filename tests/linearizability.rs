@@ -95,6 +95,10 @@ impl Run<'_> {
     fn round(&mut self, flavour: Flavour, round: usize) {
         let groups: Vec<Group> =
             (0..flavour.groups()).map(|group| Group::new(&self.tags, round, group)).collect();
+        if flavour != Flavour::Whole {
+            let mut client = self.server.client();
+            groups.iter().for_each(|group| group.store_list(&self.tags, &mut client));
+        }
         let recorded: Vec<Vec<(usize, Operation)>> = std::thread::scope(|scope| {
             let one = |worker: &'_ Mutex<Worker>| {
                 worker.lock().expect("one thread a worker").round(flavour, &groups, STEPS)

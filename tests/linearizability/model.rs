@@ -27,6 +27,8 @@ pub enum Command {
     Delete(Vec<Key>),
     Exists(Vec<Key>),
     GetMany(Vec<Key>),
+    /// All keys, by a pattern: a SORT of the list that names their tags.
+    LookUp(Vec<Key>),
     SetMany(Vec<(Key, String)>),
     SetManyIfAbsent(Vec<(Key, String)>),
     Rename(Key, Key),
@@ -90,6 +92,16 @@ pub struct State {
     dirty: u16,
 }
 
+/// The list of the tags of these keys.
+pub fn list_of(names: &[String]) -> String {
+    format!("list:{}:tags", names[0].rsplit_once('}').map_or("", |(_, rest)| rest))
+}
+
+/// The names of all of them, with a star for the tag.
+fn names_of_tags(names: &[String]) -> String {
+    format!("{{*}}{}", names[0].rsplit_once('}').map_or("", |(_, rest)| rest))
+}
+
 impl Command {
     /// The keys it touches, one bit each; all bits for those that touch whatever is there.
     pub fn keys(&self) -> u8 {
@@ -106,7 +118,9 @@ impl Command {
             | Self::ExpireAt(key, _)
             | Self::Persist(key)
             | Self::ExpireTime(key) => 1 << key,
-            Self::Delete(keys) | Self::Exists(keys) | Self::GetMany(keys) => bits(&mut keys.iter().copied()),
+            Self::Delete(keys) | Self::Exists(keys) | Self::GetMany(keys) | Self::LookUp(keys) => {
+                bits(&mut keys.iter().copied())
+            }
             Self::SetMany(pairs) | Self::SetManyIfAbsent(pairs) => bits(&mut pairs.iter().map(|pair| pair.0)),
             Self::Rename(from, to)
             | Self::RenameIfAbsent(from, to)
@@ -139,6 +153,10 @@ impl Command {
             Self::Delete(keys) => many("DEL", keys),
             Self::Exists(keys) => many("EXISTS", keys),
             Self::GetMany(keys) => many("MGET", keys),
+            Self::LookUp(_) => {
+                let (list, pattern) = (list_of(names), names_of_tags(names));
+                words(&["SORT_RO", &list, "BY", "nosort", "GET", &pattern])
+            }
             Self::SetMany(list) => pairs("MSET", list),
             Self::SetManyIfAbsent(list) => pairs("MSETNX", list),
             Self::Rename(from, to) => words(&["RENAME", &name(from), &name(to)]),
@@ -323,7 +341,9 @@ impl State {
             }
             Command::Delete(keys) => count(keys.iter().filter(|key| self.remove(**key).is_some())),
             Command::Exists(keys) => count(keys.iter().filter(|key| self.exists(**key))),
-            Command::GetMany(keys) => Reply::Array(keys.iter().map(|key| self.value(*key)).collect()),
+            Command::GetMany(keys) | Command::LookUp(keys) => {
+                Reply::Array(keys.iter().map(|key| self.value(*key)).collect())
+            }
             Command::SetMany(pairs) => {
                 pairs.iter().for_each(|(key, value)| self.put(*key, value.clone(), None));
                 Reply::ok()

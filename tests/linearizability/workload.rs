@@ -2,7 +2,7 @@
 //! when its reply had come, and what it was.
 
 use super::common::{Client, Random, Reply, encode};
-use super::model::{Action, Command, Key, Operation};
+use super::model::{Action, Command, Key, Operation, list_of};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Keys of a group; the test's eight bits and the four shards leave room for no more than eight.
@@ -58,6 +58,12 @@ impl Group {
     pub fn new(tags: &[String], round: usize, group: usize) -> Self {
         let names = tags.iter().map(|tag| format!("{{{tag}}}:{round}:{group}")).collect();
         Self { names, pattern: format!("*:{round}:{group}") }
+    }
+
+    /// Stores what [`Command::LookUp`] sorts.
+    pub fn store_list(&self, tags: &[String], client: &mut Client) {
+        let words = ["RPUSH".to_owned(), list_of(&self.names)];
+        client.command(&words.iter().chain(tags).collect::<Vec<_>>());
     }
 }
 
@@ -219,6 +225,10 @@ impl Worker {
                 1 => Command::Count,
                 _ => Command::Keys,
             },
+            // Its list would count where keys are counted.
+            Flavour::Plain | Flavour::Expiry if self.random.one_in(16) => {
+                Command::LookUp((0..KEYS).collect())
+            }
             _ if self.random.one_in(40) => Command::Keys,
             _ => self.ordinary_command(),
         }
