@@ -172,8 +172,7 @@ fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
     reply.bulk(b"begin_search");
     match spec.begin {
         Begin::Index(index) => write_typed(reply, "index", &[("index", index as i64)]),
-        Begin::Unknown => write_typed(reply, "unknown", &[]),
-        Begin::Keyword { word, from, .. } => {
+        Begin::Keyword { word, from, .. } if !spec.is_unknown() => {
             reply.map(2);
             write_pair(reply, "type", "keyword");
             reply.bulk(b"spec");
@@ -182,10 +181,11 @@ fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
             reply.bulk(b"startfrom");
             reply.int(i64::from(from));
         }
+        Begin::Keyword { .. } | Begin::Unknown => write_typed(reply, "unknown", &[]),
     }
     reply.bulk(b"find_keys");
     match spec.find {
-        _ if spec.begin == Begin::Unknown => write_typed(reply, "unknown", &[]),
+        _ if spec.is_unknown() => write_typed(reply, "unknown", &[]),
         Find::Range { last, step, limit } => write_typed(
             reply,
             "range",

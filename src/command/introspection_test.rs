@@ -52,6 +52,10 @@ fn info_of_one() {
          *2\r\n$5\r\nindex\r\n:1\r\n$9\r\nfind_keys\r\n*4\r\n$4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n*6\r\n\
          $7\r\nlastkey\r\n:-1\r\n$7\r\nkeystep\r\n:1\r\n$5\r\nlimit\r\n:0\r\n"
     ));
+    let count = |reply: String, word: &str| reply.matches(word).count();
+    assert_eq!(count(client.run("command info sort"), "\r\nunknown\r\n"), 4);
+    assert_eq!(count(client.run("command info sort_ro"), "\r\nunknown\r\n"), 2);
+    assert_eq!(count(client.run("command info xread"), "\r\nunknown\r\n"), 0);
     assert!(
         client
             .run("command info client|kill")

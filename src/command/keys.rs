@@ -115,6 +115,15 @@ impl KeySpec {
         }
     }
 
+    /// Whether clients cannot be told where the keys are: they follow from a value, or from the last of several keywords.
+    pub fn is_unknown(&self) -> bool {
+        match self.begin {
+            Begin::Index(_) => false,
+            Begin::Keyword { word, options, .. } => options.iter().any(|(option, _)| *option == word),
+            Begin::Unknown => true,
+        }
+    }
+
     /// Whether the keys are only read.
     pub const fn is_read_only(&self) -> bool {
         self.flags.contains(KeyFlags::RO)
