@@ -36,7 +36,7 @@ pub fn parse_u64(bytes: &[u8]) -> Option<u64> {
 /// Reads a finite or infinite double as Redis does (`strtod` on the whole argument): no blanks, no NaN, nothing that is
 /// too large or, without being zero, too small for the type.
 pub fn parse_f64(bytes: &[u8]) -> Option<f64> {
-    if bytes.len() > 256 || bytes.first()?.is_ascii_whitespace() {
+    if bytes.first()?.is_ascii_whitespace() {
         return None;
     }
     let value = read_f64(bytes)?;
@@ -203,6 +203,8 @@ mod tests {
         ] {
             assert_eq!(parse_f64(text.as_bytes()), Some(value), "{text}");
         }
+        let longest = format!("{:.20}", f64::MAX);
+        assert_eq!(parse_f64(longest.as_bytes()), Some(f64::MAX));
         for text in [
             "", " 1", "1 ", "nan", "1e999", "-1e999", "1e-400", "abc", "\0\u{80}", "0x\u{e9}", "0x", "0x1p",
             "1e", "1_0",
