@@ -73,14 +73,17 @@ impl ExpireIndex {
         self.buckets.first_key_value().map(|(&time_ms, _)| time_ms)
     }
 
-    /// Some registration at or, if there is none, before a random time: not fair, but quick.
+    /// Some registration of the bucket before or behind a random time: not fair, but quick, and each bucket has its turn.
     pub fn random(&self, random: u64) -> Option<u64> {
         let first = *self.buckets.first_key_value()?.0;
         let last = *self.buckets.last_key_value()?.0;
         // Bit by bit nearer to the first, as the buckets are distributed.
         let span = last.abs_diff(first).checked_shr((random % 32) as u32).unwrap_or(0);
         let time = first.saturating_add_unsigned(((u128::from(random) * u128::from(span)) >> 64) as u64);
-        let (_, stack) = self.buckets.range(..=time).next_back()?;
+        let (_, stack) = match random >> 5 & 1 {
+            0 => self.buckets.range(..=time).next_back()?,
+            _ => self.buckets.range(time..).next()?,
+        };
         let hashes = &stack.top.as_ref()?.hashes;
         hashes.get((random >> 32) as usize % hashes.len()).copied()
     }
@@ -212,6 +215,16 @@ mod tests {
             index.register(hash as u64, 1_000 + hash * 26_000, 1_000);
         }
         assert!(index.buckets.len() < 700, "{} buckets", index.buckets.len());
+    }
+
+    #[test]
+    fn a_lonely_far_deadline_is_drawn_as_often_as_a_near_one() {
+        let mut index = ExpireIndex::default();
+        index.register(0, 2_000, 1_000);
+        index.register(1, 90_000_000, 1_000);
+        let spread = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let drawn = |hash| (0..64).filter(|&number| index.random(spread(number)) == Some(hash)).count();
+        assert!(drawn(0) > 16 && drawn(1) > 16, "{} and {}", drawn(0), drawn(1));
     }
 
     proptest! {
