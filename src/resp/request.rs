@@ -8,6 +8,9 @@ use crate::base::limits::{
 };
 use crate::base::number::parse_i64;
 
+/// Arguments whose room is kept from one unfinished command to the next.
+const SEEN_MAX: usize = 64;
+
 /// What the parser found at the start of its input.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Parsed {
@@ -84,11 +87,19 @@ impl Parser {
         self.arguments_left.is_some()
     }
 
+    /// Bytes that it keeps of an unfinished command.
+    pub fn memory_usage(&self) -> usize {
+        self.seen.capacity() * size_of::<(usize, usize)>()
+    }
+
     fn reset(&mut self) {
         self.position = 0;
         self.arguments_left = None;
         self.bulk_bytes = None;
         self.seen.clear();
+        if self.seen.capacity() > SEEN_MAX {
+            self.seen = Vec::new();
+        }
     }
 
     fn parse_array<'a>(&mut self, input: &'a [u8], limits: Limits, arguments: &mut Vec<&'a [u8]>) -> Parsed {
@@ -301,6 +312,19 @@ mod tests {
             out.extend(b"\r\n");
         }
         out
+    }
+
+    #[test]
+    fn room_for_the_arguments_of_a_long_command_is_given_back() {
+        let mut parser = Parser::default();
+        let bytes = encode(&vec![b"x".to_vec(); 10_000]);
+        assert!(matches!(
+            parser.parse(&bytes[..bytes.len() - 1], LIMITS, &mut Vec::new()),
+            Parsed::Incomplete(_)
+        ));
+        assert!(parser.memory_usage() > 100_000);
+        assert_eq!(parser.parse(&bytes, LIMITS, &mut Vec::new()), Parsed::Command(bytes.len()));
+        assert_eq!(parser.memory_usage(), 0);
     }
 
     #[test]
