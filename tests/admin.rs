@@ -364,6 +364,14 @@ fn buffers_of_clients_are_reported() {
 }
 
 #[test]
+fn a_client_sees_its_own_request() {
+    let Some(server) = server() else { return };
+    let mut client = server.client();
+    assert!(client.run("CLIENT INFO").text().contains(" qbuf=26 "));
+    assert!(client.run("CLIENT LIST").text().contains(" qbuf=26 "));
+}
+
+#[test]
 fn writes_can_be_paused() {
     let Some(server) = server() else { return };
     let mut client = server.client();

@@ -8,12 +8,17 @@ use std::time::{Duration, Instant};
 
 use common::{Client, Kind, Random, Reply, Server, redis, seed, skerry, wait_until};
 
-/// Runs a script on every server.
-fn on_all(script: impl Fn(&Server)) {
+/// Runs a script on Skerry.
+fn on_skerry(script: impl Fn(&Server)) {
     for shards in [1, 4] {
         let Some(start) = skerry() else { return };
         script(&start.shards(shards).spawn());
     }
+}
+
+/// Runs a script on every server.
+fn on_all(script: impl Fn(&Server)) {
+    on_skerry(&script);
     if let Some(start) = redis() {
         script(&start.spawn());
     }
@@ -138,6 +143,36 @@ fn times_run_out_and_waits_are_ended() {
             }
         }
         wait_for_blocked(&mut control, 0);
+    });
+}
+
+#[test]
+fn a_wait_counts_when_it_ends() {
+    // Older servers count a command that waits twice.
+    on_skerry(|server| {
+        let mut control = server.client();
+        control.run("CONFIG SET slowlog-log-slower-than 50000");
+        for line in ["BLPOP a 0", "BLPOP a b c d e f 0"] {
+            for (reason, failed) in [("TIMEOUT", 0), ("ERROR", 1)] {
+                control.run("CONFIG RESETSTAT");
+                control.run("SLOWLOG RESET");
+                let mut client = server.client();
+                let id = client.run("CLIENT ID").integer();
+                client.send(&line.split(' ').collect::<Vec<_>>());
+                wait_for_blocked(&mut control, 1);
+                std::thread::sleep(Duration::from_millis(60));
+                assert!(!control.run("INFO commandstats").text().contains("cmdstat_blpop"), "{line}");
+                control.run(&format!("CLIENT UNBLOCK {id} {reason}"));
+                client.receive();
+                let info = control.run("INFO commandstats").text();
+                let counted = info.lines().find(|line| line.starts_with("cmdstat_blpop")).unwrap_or_default();
+                assert!(
+                    counted.contains("calls=1,") && counted.contains(&format!("failed_calls={failed}")),
+                    "{line} {reason}: {counted}"
+                );
+                wait_until("the wait is slow", 2_000, || control.run("SLOWLOG LEN") == Reply::Integer(1));
+            }
+        }
     });
 }
 

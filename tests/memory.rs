@@ -157,6 +157,108 @@ fn the_next_to_expire_go_first() {
 }
 
 #[test]
+fn a_lonely_mortal_key_is_found_among_many() {
+    let Some(start) = skerry() else { return };
+    for policy in ["volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"] {
+        let server = start.clone().shards(1).spawn();
+        let mut client = server.client();
+        // What has expired long ago is still in the index.
+        client.run("DEBUG SET-ACTIVE-EXPIRE 0");
+        for index in 0..50 {
+            client.run(&format!("SET gone:{index} x PX 1"));
+            client.run(&format!("DEL gone:{index}"));
+            client.run(&format!("SET immortal:{index} x"));
+        }
+        client.run("SET mortal x EX 10000");
+        client.run(&format!("CONFIG SET maxmemory-policy {policy}"));
+        client.run("CONFIG SET maxmemory 1");
+        wait_until("it is evicted", 5_000, || client.run("EXISTS mortal") == Reply::Integer(0));
+        assert_eq!(client.run("DBSIZE"), Reply::Integer(50), "{policy}");
+    }
+}
+
+#[test]
+fn reads_make_room_and_caches_hear_of_it_first() {
+    let Some(start) = skerry() else { return };
+    let server = start.shards(1).spawn();
+    let mut client = server.client();
+    client.run("HELLO 3");
+    client.run("CLIENT TRACKING ON");
+    client.run("CONFIG SET maxmemory-policy volatile-random");
+    client.run("SET mortal x EX 10000");
+    client.run("GET mortal");
+    let limit = used(&mut client) + 100 * 1024;
+    client.run(&format!("CONFIG SET maxmemory {limit}"));
+    client.run("SETBIT big 4000000 0");
+    client.send(&["GETBIT", "big", "0"]);
+    let Reply::Push(told) = client.receive() else { panic!("the key goes before the reply") };
+    assert_eq!(told[1].items()[0].text(), "mortal");
+    assert_eq!(client.receive(), Reply::Integer(0));
+}
+
+#[test]
+fn messages_about_evictions_cause_no_further_ones() {
+    const KEYS: i64 = 300;
+    let Some(start) = skerry() else { return };
+    let server = start.shards(1).spawn();
+    let mut client = server.client();
+    client.run("CONFIG SET maxmemory-policy allkeys-lru");
+    let mut caching: Vec<Client> = (0..10).map(|_| server.client()).collect();
+    for cache in &mut caching {
+        cache.run("HELLO 3");
+        cache.run("CLIENT TRACKING ON");
+    }
+    for index in 0..KEYS {
+        let key = format!("{index}{}", "x".repeat(1000));
+        client.command(&["SET", &key, "x"]);
+        for cache in &mut caching {
+            cache.command(&["GET", &key]);
+        }
+    }
+    let limit = used(&mut client) - 40_000;
+    client.run(&format!("CONFIG SET maxmemory {limit}"));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let left = client.run("DBSIZE").integer();
+    assert!((KEYS * 2 / 3..KEYS).contains(&left), "{left} keys are left");
+}
+
+#[test]
+fn clients_that_take_most_are_cut_off() {
+    let Some(start) = skerry() else { return };
+    for shards in [1, 4] {
+        let server = start.clone().shards(shards).spawn();
+        let mut control = server.client();
+        control.run("CLIENT NO-EVICT ON");
+        control.run("CONFIG SET maxmemory-clients 3mb");
+        let unfinished = |bytes: usize| {
+            let mut client = server.client();
+            client.send_raw(b"*2\r\n$3\r\nGET\r\n$8000000\r\n");
+            // It may be cut off meanwhile.
+            let _ = client.try_send_raw(&vec![b'x'; bytes]);
+            client
+        };
+        let small: Vec<Client> = (0..8).map(|_| unfinished(100_000)).collect();
+        let mut protected = server.client();
+        protected.run("CLIENT NO-EVICT ON");
+        let mut large = unfinished(4_000_000);
+        wait_until("the largest is cut off", 10_000, || {
+            info_field(&mut control, "stats", "evicted_clients") == 1
+        });
+        assert!(large.is_closed());
+        assert_eq!(info_field(&mut control, "clients", "connected_clients"), 10);
+        protected.send_raw(b"*2\r\n$3\r\nGET\r\n$8000000\r\n");
+        protected.send_raw(&vec![b'x'; 4_000_000]);
+        wait_until("all others are", 10_000, || {
+            info_field(&mut control, "clients", "connected_clients") == 2
+        });
+        protected.send_raw(&vec![b'x'; 4_000_000]);
+        protected.send_raw(b"\r\n");
+        assert!(protected.receive().is_nil());
+        drop(small);
+    }
+}
+
+#[test]
 fn keys_in_use_stay() {
     for policy in ["allkeys-lru", "allkeys-lfu"] {
         let Some(server) = server() else { return };

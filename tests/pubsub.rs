@@ -481,6 +481,36 @@ fn invalidations_go_to_another_client() {
 }
 
 #[test]
+fn an_element_comes_before_the_news_of_it() {
+    on_all(|server| {
+        let (mut caching, mut other) = (connect_3(server), connect(server));
+        other.run("RPUSH list2{t} a");
+        caching.run("CLIENT TRACKING ON");
+        caching.run("LRANGE list2{t} 0 -1");
+        caching.send(&["BLMOVE", "list1{t}", "list2{t}", "LEFT", "LEFT", "0"]);
+        wait_until("it waits", 5_000, || other.run("INFO clients").text().contains("blocked_clients:1"));
+        other.run("RPUSH list1{t} foo");
+        expect(&mut caching, &["foo", ">[invalidate [list2{t}]]"]);
+    });
+}
+
+#[test]
+fn all_cached_keys_but_so_many_are_let_go_of() {
+    on_all(|server| {
+        let (mut caching, mut other) = (connect_3(server), connect(server));
+        caching.run("CLIENT TRACKING ON");
+        for number in 0..250 {
+            caching.run(&format!("GET key{number}"));
+        }
+        other.run("CONFIG SET tracking-table-max-keys 1");
+        for _ in 0..249 {
+            assert!(matches!(caching.receive(), Reply::Push(_)));
+        }
+        expect_nothing(&mut caching);
+    });
+}
+
+#[test]
 fn the_table_of_cached_keys_is_bounded() {
     on_all(|server| {
         let (mut caching, mut other) = (connect_3(server), connect(server));

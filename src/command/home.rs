@@ -114,8 +114,11 @@ pub enum Ask {
     },
     /// CONFIG SET of names and values that say where the server listens.
     ConfigListen(OwnedArgs),
-    /// CONFIG REWRITE.
-    ConfigRewrite,
+    /// CONFIG REWRITE, of directives that have their default too if asked for.
+    ConfigRewrite {
+        /// Whether it is.
+        everything: bool,
+    },
     /// RESET: the session is as new already ([`Session::reset`]); what the floor above holds for the connection
     /// (MONITOR, subscriptions) ends too. Replies `+RESET`.
     Reset,

@@ -143,7 +143,7 @@ pub static DIRECTIVES: &[Directive] = &[
     optional_text("masteruser").sensitive().later(),
     integer("maxclients", "10000", 1, U32_MAX),
     memory("maxmemory", "0", 0, U64_MAX),
-    memory_or_percent("maxmemory-clients", "0", 100, I64_MAX).later(),
+    memory_or_percent("maxmemory-clients", "0", 100, I64_MAX),
     integer("maxmemory-eviction-tenacity", "10", 0, 100).meaningless(),
     choice("maxmemory-policy", "noeviction", MaxmemoryPolicy::NAMES),
     integer("maxmemory-samples", "5", 1, I32_MAX),

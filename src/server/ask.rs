@@ -150,7 +150,7 @@ impl Core {
                 self.stop_all();
             }
             Ask::ConfigListen(pairs) => self.set_listening(to, &pairs),
-            Ask::ConfigRewrite => self.rewrite_config(to),
+            Ask::ConfigRewrite { everything } => self.rewrite_config(to, everything),
             Ask::Reset => self.reset(id),
             Ask::Crash(how) => {
                 crate::warning!("DEBUG {how} was asked for: the process ends here");
@@ -491,9 +491,9 @@ impl Core {
         self.server.slowlog.push(seconds, micros, &redacted(arguments), client, entries_max);
     }
 
-    fn rewrite_config(&mut self, to: ReplyTo) {
+    fn rewrite_config(&mut self, to: ReplyTo, everything: bool) {
         // As it is now: this tick's own commands may have changed it.
-        let result = rewrite(&self.server.config.load());
+        let result = rewrite(&self.server.config.load(), everything);
         self.reply_to(to, |reply| match result {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(error),
@@ -526,13 +526,13 @@ impl Core {
     }
 }
 
-fn rewrite(config: &crate::config::Config) -> Result<(), String> {
+fn rewrite(config: &crate::config::Config, everything: bool) -> Result<(), String> {
     let Some(path) = config.declarations().file.clone() else {
         return Err("ERR The server is running without a config file".into());
     };
     let failed = |error: std::io::Error| format!("ERR Rewriting config file: {error}");
     let old = std::fs::read(&path).map_err(failed)?;
-    let new = config.rewrite(&old, None, false);
+    let new = config.rewrite(&old, None, everything);
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     std::fs::write(&temporary, new).map_err(failed)?;
     std::fs::File::open(&temporary).and_then(|file| file.sync_all()).map_err(failed)?;

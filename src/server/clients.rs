@@ -84,7 +84,7 @@ fn line(connection: &Connection, fd: i32, now: UnixMillis) -> String {
         subscribed(Topic::Pattern),
         subscribed(Topic::ShardChannel),
         multi,
-        connection.unparsed(),
+        connection.unparsed() + connection.in_hand,
         connection.input.capacity() - connection.input.len(),
         0,
         queue.map_or(0, |queue| queue.memory_usage()),

@@ -31,6 +31,15 @@ pub(super) enum Phase {
     Broken,
 }
 
+/// What a connection takes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Weight {
+    /// In bytes.
+    pub bytes: u64,
+    /// Of these, those that cutting it off may give back.
+    pub evictable: u64,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -46,6 +55,8 @@ pub(super) struct Connection {
     pub input: Vec<u8>,
     /// Where they begin.
     pub input_start: usize,
+    /// Bytes of the command that is being decided about, and of what came with it.
+    pub in_hand: usize,
     /// Replies to be sent, behind `pieces`.
     pub out: Vec<u8>,
     /// Pieces of long replies, as they came, and what stands between them.
@@ -96,6 +107,8 @@ pub(super) struct Connection {
     pub is_subscriber: bool,
     /// Whether it is counted among the clients that cache keys.
     pub is_caching: bool,
+    /// What it took when somebody looked, which is part of the sum of its shard.
+    pub weight: Weight,
     slots: VecDeque<Slot>,
     first_sequence: u64,
     waiting: usize,
@@ -115,6 +128,7 @@ impl Connection {
             phase: Phase::Open,
             input: Vec::new(),
             input_start: 0,
+            in_hand: 0,
             out: Vec::new(),
             pieces: VecDeque::new(),
             piece_bytes: 0,
@@ -140,6 +154,7 @@ impl Connection {
             is_subscriber: false,
             is_caching: false,
             is_mixed: false,
+            weight: Weight::default(),
             slots: VecDeque::new(),
             first_sequence: 0,
             waiting: 0,
@@ -364,6 +379,7 @@ impl Connection {
             + self.spare.capacity()
             + self.staged.capacity()
             + self.sending_bytes
+            + self.parser.memory_usage()
             + self.session.queue.as_ref().map_or(0, |queue| queue.memory_usage())
             + self.session.subscriptions.as_ref().map_or(0, |subscriptions| subscriptions.memory_usage())
     }

@@ -66,7 +66,7 @@ impl Cron {
             core.stop_effects_of_nobody(own);
         }
         let evicting = Monotonic::now();
-        own.make_room(env);
+        core.make_room(own);
         own.announce();
         note_latency(env, "eviction-cycle", evicting);
         core.close_idle();

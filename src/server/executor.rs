@@ -59,9 +59,13 @@ impl Origin {
 }
 
 /// Buffers of an idle connection above this are given back.
-const IDLE_BUFFER_BYTES_MAX: usize = 1024;
+const IDLE_BUFFER_BYTES_MAX: usize = 64 << 10;
+/// The same of clients that cache keys. They are told of evictions, so what they hold must not cause more of those.
+const CACHING_BUFFER_BYTES_MAX: usize = 1 << 10;
 /// Input that may wait behind commands under way before receiving pauses.
 const WAITING_INPUT_BYTES_MAX: usize = 256 << 10;
+/// Milliseconds between evictions that no write asks for.
+const ROOM_PERIOD_MS: UnixMillis = 50;
 /// Connections by which a core may be ahead of the least loaded one before it hands new ones over.
 const AHEAD_MAX: u64 = 4;
 
@@ -223,6 +227,7 @@ impl Executor {
         let inputs = self.take_events();
         // Before any command runs: what its client may have seen elsewhere began with messages that wait here.
         worked |= self.core.empty_inbox(own);
+        self.core.keep_limits(own);
         if !inputs.is_empty() || !self.core.ready.is_empty() {
             self.run_inputs(own, inputs);
         }
@@ -231,7 +236,10 @@ impl Executor {
         let shards = Arc::clone(&self.core.shards);
         shards.deliver(own);
         self.core.flush_home(own);
+        // What clients hold goes before keys do.
+        self.core.evict_clients();
         if self.cron.is_due() {
+            self.flush_connections();
             self.cron.run(&mut self.core, own);
             self.core.serve_pending(own);
             self.core.hear(own);
@@ -298,7 +306,11 @@ impl Executor {
                     if let Some(connection) = self.core.connection(id) {
                         connection.sending_bytes = 0;
                         connection.spare = buffer;
-                        connection.shrink(IDLE_BUFFER_BYTES_MAX.max(64 << 10));
+                        connection.shrink(if connection.is_caching {
+                            CACHING_BUFFER_BYTES_MAX
+                        } else {
+                            IDLE_BUFFER_BYTES_MAX
+                        });
                         self.core.mark_dirty(id);
                     }
                 }
@@ -339,7 +351,7 @@ impl Executor {
         let had_kept = connection.unparsed() > 0;
         debug_assert!(!had_kept, "input is taken whole");
         match input.into_rest(&mut self.ring) {
-            None => connection.shrink(IDLE_BUFFER_BYTES_MAX.max(64 << 10)),
+            None => connection.shrink(IDLE_BUFFER_BYTES_MAX),
             Some((mut bytes, start)) => {
                 if start > bytes.len() / 2 {
                     bytes.drain(..start);
@@ -361,6 +373,9 @@ impl Executor {
             self.ring.resume_receive(id);
         }
         let limit = self.core.config.client_query_buffer_limit;
+        if self.core.config.maxmemory_clients != 0 {
+            self.core.weigh(id.index());
+        }
         if unparsed > limit {
             self.core.counters().query_limit_disconnections.add(1);
             self.core.break_connection(id);
@@ -557,7 +572,11 @@ impl Core {
         let has_changed = version != self.config_version;
         if has_changed {
             self.config_version = version;
+            let had_limit = self.config.maxmemory_clients != 0;
             self.config = self.server.config.load();
+            if !had_limit && self.config.maxmemory_clients != 0 {
+                (0..self.connections.len()).for_each(|index| self.weigh(index));
+            }
         }
         has_changed
     }
@@ -594,6 +613,29 @@ impl Core {
         self.begin_redirecting(own);
         self.hear(own);
         worked
+    }
+
+    /// Sees to it, before commands run, that memory and the table of cached keys are within their limits, as far as this
+    /// shard's keys go; whoever caches what had to go for that is told at once.
+    fn keep_limits(&mut self, own: &mut Shard) {
+        own.bound_tracked(self.env(&self.config, &self.server));
+        self.make_room(own);
+        self.hear(own);
+    }
+
+    /// Evicts while nobody writes. One shard in a period does: what clients are told of it takes memory too until it is
+    /// sent, and must not make further keys go.
+    pub fn make_room(&mut self, own: &mut Shard) {
+        let made_at = &self.server.made_room_at;
+        if self.config.maxmemory == 0 || self.now < made_at.load(Ordering::Relaxed) + ROOM_PERIOD_MS {
+            return;
+        }
+        let evicted = own.keyspace.counters.evicted;
+        own.make_room(self.env(&self.config, &self.server));
+        own.announce();
+        if own.keyspace.counters.evicted > evicted {
+            made_at.store(self.now, Ordering::Relaxed);
+        }
     }
 
     /// Runs those who wait for keys that expired or were evicted.
@@ -744,6 +786,7 @@ impl Core {
         let Some(slot) = self.connections.get_mut(id.index()) else { return };
         let Some(mut connection) = slot.take() else { return };
         self.counters().clients.set(self.counters().clients.get().saturating_sub(1));
+        self.unweigh(&mut connection);
         if let Some(wait) = connection.blocked.take() {
             self.wait_is_over(id, &wait, true);
         }

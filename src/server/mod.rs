@@ -11,6 +11,7 @@ pub mod boot;
 mod clients;
 mod connection;
 mod cron;
+mod evict;
 mod executor;
 mod listening;
 mod subscribers;

@@ -175,10 +175,10 @@ impl Core {
 
     /// Passes on what this shard has to say to its own connections.
     pub fn hear(&mut self, own: &mut Shard) {
-        for posts in [own.messages.take(self.id), own.invalidations.take(self.id)] {
-            if !posts.is_empty() {
-                self.deliver_posts(posts);
-            }
+        self.deliver_posts(own.messages.take(self.id));
+        // Behind a reply that is on its way, they go the same way.
+        if own.outbox.iter().all(|&(to, _)| to != self.id) {
+            self.deliver_posts(own.invalidations.take(self.id));
         }
     }
 

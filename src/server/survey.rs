@@ -50,27 +50,25 @@ impl Recent {
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     next: usize,
-    /// Bytes of those looked at since the walk began.
-    bytes: u64,
     recent: Recent,
 }
 
 impl Survey {
     /// Looks at the next connections and publishes what is known; to be called `hz` times a second.
-    pub fn go_on(&mut self, core: &Core, hz: usize) {
+    pub fn go_on(&mut self, core: &mut Core, hz: usize) {
         self.recent.go_to(core.now as u64 / 1000);
         let share = core.connections.len().div_ceil(hz).max(SHARE_MIN);
-        for connection in core.connections.iter().skip(self.next).take(share).flatten() {
+        for index in self.next..core.connections.len().min(self.next + share) {
+            core.weigh(index);
+            let Some(connection) = &core.connections[index] else { continue };
             let (input, output) = (connection.input.capacity() as u64, connection.output_bytes() as u64);
             self.recent.note(Largest { input, output });
-            self.bytes += connection.memory_usage() as u64;
         }
         self.next += share;
-        let counters = core.counters();
         if self.next >= core.connections.len() {
-            counters.client_bytes.set(std::mem::take(&mut self.bytes));
             self.next = 0;
         }
+        let counters = core.counters();
         let Largest { input, output } = self.recent.largest();
         counters.client_input_bytes_max.set(input);
         counters.client_output_bytes_max.set(output);

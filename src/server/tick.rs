@@ -183,7 +183,12 @@ impl Core {
                     self.protocol_error(id, &sentence);
                     return bytes.len();
                 }
-                Ended::Command(length, first) => (length, self.step(own, id, &arguments[first..]), first),
+                Ended::Command(length, first) => {
+                    self.set_in_hand(id, bytes.len() - used);
+                    let step = self.step(own, id, &arguments[first..]);
+                    self.set_in_hand(id, 0);
+                    (length, step, first)
+                }
                 Ended::Inline(length, words) => {
                     // The words live nowhere in the input, so an inline command runs as if it were alone.
                     let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
@@ -215,6 +220,12 @@ impl Core {
             taken += 1;
         }
         bytes.len()
+    }
+
+    fn set_in_hand(&mut self, id: SocketId, bytes: usize) {
+        if let Some(connection) = self.connection(id) {
+            connection.in_hand = bytes;
+        }
     }
 
     /// Parses plain commands up to something else.

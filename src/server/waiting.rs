@@ -5,7 +5,7 @@
 
 use super::connection::{Connection, Phase};
 use super::executor::Core;
-use crate::base::clock::UnixMillis;
+use crate::base::clock::{Monotonic, UnixMillis};
 use crate::base::slot::ShardId;
 use crate::command::Command;
 use crate::command::args::OwnedArgs;
@@ -34,6 +34,7 @@ pub(super) struct Wait {
     sequence: u64,
     /// The shards that know of it.
     shards: Vec<ShardId>,
+    since: Monotonic,
     deadline: Option<UnixMillis>,
     /// Whether its keys are on several shards, so that it runs from here; if so, whether it is running again, and whether
     /// it is to do so once more, or to end, after that.
@@ -49,6 +50,7 @@ impl Core {
         let wait = Wait {
             sequence: ticket.sequence,
             shards: vec![from],
+            since: Monotonic::now(),
             deadline: self.deadline(timeout_ms),
             runs_here: false,
             is_trying: false,
@@ -78,6 +80,7 @@ impl Core {
         let wait = Wait {
             sequence: ticket.sequence,
             shards,
+            since: Monotonic::now(),
             deadline: self.deadline(wish.timeout_ms),
             runs_here: true,
             is_trying: false,
@@ -165,9 +168,11 @@ impl Core {
         let Some(wait) = connection.blocked.as_deref_mut() else { return };
         let ticket = Ticket { connection: id.to_u64(), sequence: wait.sequence };
         let owners = (!wait.runs_here).then(|| wait.shards.clone());
-        let is_trying = wait.is_trying;
+        let (is_trying, since) = (wait.is_trying, wait.since);
         wait.end = is_trying.then_some(end);
-        if let Some(deadline) = wait.deadline.take() {
+        let deadline = wait.deadline.take();
+        let retry = if owners.is_none() && !is_trying { connection.retry.take() } else { None };
+        if let Some(deadline) = deadline {
             self.deadlines.remove(&(deadline, id.to_u64()));
         }
         if let Some(owners) = owners {
@@ -181,6 +186,9 @@ impl Core {
         match end {
             End::Error => reply.error(UNBLOCKED),
             End::Timeout | End::Gone => reply.null_array(),
+        }
+        if let Some(retry) = retry {
+            self.count_home(id, retry.row, since, end == End::Error, &retry.arguments.slices());
         }
         self.answer(ticket, &bytes);
     }

@@ -175,8 +175,8 @@ impl Shard {
     /// Lets go of cached keys as long as there are too many in the process and this shard has more than its share.
     pub fn bound_tracked(&mut self, env: Env<'_>) {
         self.publish_tracked(env);
-        let keys_max = env.config.tracking_table_max_keys;
-        let share = keys_max.div_ceil(env.server.slots.shards());
+        let (keys_max, shards) = (env.config.tracking_table_max_keys, env.server.slots.shards());
+        let share = keys_max / shards + usize::from(self.id < keys_max % shards);
         let excess = self.notices.tracked.keys().saturating_sub(share);
         if keys_max > 0 && excess > 0 {
             let total: u64 = env.server.shards.iter().map(|shard| shard.tracking_keys.get()).sum();

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use ahash::AHashMap;
 
 use super::message::{Name, Ticket};
+use crate::base::clock::Monotonic;
 use crate::base::slot::ShardId;
 use crate::command::Command;
 use crate::command::args::OwnedArgs;
@@ -45,6 +46,8 @@ pub struct Waiter {
     pub row: &'static Command,
     /// Its arguments.
     pub arguments: OwnedArgs,
+    /// When it began to wait.
+    pub since: Monotonic,
 }
 
 /// What a home shard that waits for keys of several shards knows.

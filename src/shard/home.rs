@@ -507,7 +507,9 @@ impl Home {
             wish = context.blocked.take();
             own.notices.collects_for_others = false;
             let nanos = crate::base::clock::Monotonic::now().nanos_since(started);
-            env.server.commands.of(self.id, row.index).count(nanos, succeeded);
+            if wish.is_none() {
+                own.count(env, (self.id, ticket), row, &arguments.slices(), nanos, succeeded);
+            }
         }
         let scratch = &mut self.scratch;
         let mut back = Vec::with_capacity(names.len());

@@ -669,7 +669,6 @@ impl Shard {
         if row.single_key == 0 && arguments.len() > 2 {
             self.prefetch_keys(row, caller, arguments);
         }
-        let counters = env.server.commands.of(self.id, row.index);
         self.notices.actor = Some((home, ticket.connection));
         let mut context = Context {
             keyspace: &mut self.keyspace,
@@ -704,20 +703,34 @@ impl Shard {
         if let Some(slice) = slice.filter(|slice| slice.next != 0) {
             return Ran::Slice(Slice { nanos, ..slice });
         }
-        // One that waits counts when it is served.
-        if wish.is_none() {
-            counters.count(nanos, succeeded);
-        }
         let threshold_ms = env.config.latency_monitor_threshold_ms;
         if threshold_ms > 0 {
             let event = if row.flags.contains(Flags::FAST) { "fast-command" } else { "command" };
             env.server.latency.note(event, nanos / 1_000_000, threshold_ms, env.now / 1000);
         }
+        // One that waits counts when its wait ends.
+        if wish.is_none() {
+            self.count(env, (home, ticket), row, arguments, nanos, succeeded);
+        }
+        wish.map_or(Ran::Whole, Ran::Waits)
+    }
+
+    /// Enters a command that has ended into the statistics.
+    #[inline]
+    pub fn count(
+        &mut self,
+        env: Env<'_>,
+        (home, ticket): Seat,
+        row: &Command,
+        arguments: &[&[u8]],
+        nanos: u64,
+        succeeded: bool,
+    ) {
+        env.server.commands.of(self.id, row.index).count(nanos, succeeded);
         let slow_us = env.config.slowlog_log_slower_than_us;
         if slow_us >= 0 && nanos / 1000 >= slow_us as u64 {
             self.note_slow(home, ticket, nanos / 1000, row, arguments);
         }
-        wish.map_or(Ran::Whole, Ran::Waits)
     }
 
     /// Starts fetching all keys of one command, so that it does not wait for one after another.
@@ -800,7 +813,11 @@ impl Shard {
                         self.record_each();
                     }
                 }
-                None => return freed > 0 || env.server.others_can_evict(self.id, policy.is_volatile()),
+                None => {
+                    // Others must not wait for what this shard had when it published last.
+                    env.server.shards[self.id].publish_keyspace(&self.keyspace, env.now);
+                    return freed > 0 || env.server.others_can_evict(self.id, policy.is_volatile());
+                }
             }
         }
         true

@@ -64,6 +64,8 @@ pub struct DatabaseCounters {
     pub keys_with_expire: Counter,
     /// Mean time to live of a sample of these, milliseconds.
     pub mean_ttl_ms: Counter,
+    /// Hashes with fields that have a time to live.
+    pub keys_with_field_expire: Counter,
 }
 
 counters! {
@@ -85,7 +87,9 @@ counters! {
     clients,
     /// Bytes that clients hold in buffers.
     client_bytes,
-    /// Of these, the largest input buffer of late.
+    /// Of these, what clients hold that may be cut off for it.
+    evictable_client_bytes,
+    /// The largest input buffer of late.
     client_input_bytes_max,
     /// The largest output buffer of late.
     client_output_bytes_max,
@@ -99,6 +103,8 @@ counters! {
     output_bytes,
     /// Replies that were errors.
     error_replies,
+    /// Clients cut off because all together took too much.
+    evicted_clients,
     /// Clients cut off at an output limit.
     output_limit_disconnections,
     /// Clients cut off because their query grew too long.
@@ -171,6 +177,7 @@ impl ShardCounters {
             structure += database.table().memory_usage() as u64;
             register.keys.set(database.len() as u64);
             register.keys_with_expire.set(with_expire);
+            register.keys_with_field_expire.set(database.field_expires_len() as u64);
             register.mean_ttl_ms.set(if with_expire == 0 { 0 } else { mean_ttl_ms(database, now) });
         }
         self.keys.set(keys);

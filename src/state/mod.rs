@@ -149,6 +149,8 @@ pub struct Server {
     pub effect_listeners: AtomicUsize,
     /// Whether expired keys are removed in the background (DEBUG SET-ACTIVE-EXPIRE).
     pub active_expire: AtomicBool,
+    /// When a shard evicted last without a write that asked for it, in Unix milliseconds.
+    pub made_room_at: AtomicI64,
     /// Whether the process is shutting down.
     pub stopping: AtomicBool,
 }
@@ -182,6 +184,7 @@ impl Server {
             monitors: AtomicUsize::new(0),
             effect_listeners: AtomicUsize::new(0),
             active_expire: AtomicBool::new(true),
+            made_room_at: AtomicI64::new(0),
             stopping: AtomicBool::new(false),
             config: ConfigCell::new(config),
         }

@@ -215,6 +215,11 @@ impl Database {
         self.field_deadlines.change(hash, old, new);
     }
 
+    /// Hashes with fields that have a deadline.
+    pub fn field_expires_len(&self) -> usize {
+        self.field_deadlines.len()
+    }
+
     /// Whether fields of some hash are over.
     #[inline]
     pub fn has_due_fields(&self, now_ms: i64) -> bool {

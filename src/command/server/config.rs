@@ -120,8 +120,13 @@ fn reset_statistics(home: &mut HomeContext<'_>, _: &[&[u8]]) -> Then {
 }
 
 fn rewrite(home: &mut HomeContext<'_>, _: &[&[u8]]) -> Then {
+    rewrite_file(home, false)
+}
+
+/// CONFIG REWRITE; with `everything` also of what has its default.
+pub(super) fn rewrite_file(home: &mut HomeContext<'_>, everything: bool) -> Then {
     if home.server.config_file.is_empty() {
         return home.error("ERR The server is running without a config file");
     }
-    Then::Ask(Ask::ConfigRewrite)
+    Then::Ask(Ask::ConfigRewrite { everything })
 }

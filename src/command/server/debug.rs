@@ -53,6 +53,8 @@ const fn on_keys(name: &'static str, arity: i32, run: fn(&mut Context<'_>, &[&[u
 const HELP: &[&str] = &[
     "CHANGE-REPL-ID",
     "    Take another replication id.",
+    "CONFIG-REWRITE-FORCE-ALL",
+    "    As CONFIG REWRITE, with all directives.",
     "CRASH-AND-RECOVER, RESTART, PANIC, SEGFAULT, ASSERT, OOM",
     "    End the process at once.",
     "DICT-RESIZING <0|1>",
@@ -125,6 +127,7 @@ fn debug(home: &mut HomeContext<'_>, arguments: &[&[u8]]) -> Then {
         }
         (b"protocol", [kind]) => protocol(home, kind),
         (b"change-repl-id", []) => change_replication_id(home),
+        (b"config-rewrite-force-all", []) => super::config::rewrite_file(home, true),
         (b"htstats", [database] | [database, _]) => table_of_database(home, database),
         (b"quicklist-packed-threshold", [size]) => packed_threshold(home, size),
         (b"replybuffer", [what, value]) => reply_buffer(home, arguments, what, value),

@@ -356,7 +356,7 @@ fn stats(of: &Subject<'_>, out: &mut String) {
         expired_time_cap_reached_count: 0,
         expire_cycle_cpu_milliseconds: 0,
         evicted_keys: of.since_reset(|totals| totals.evicted_keys),
-        evicted_clients: 0,
+        evicted_clients: of.since_reset(|totals| totals.evicted_clients),
         total_eviction_exceeded_time: 0,
         current_eviction_exceeded_time: 0,
         keyspace_hits: of.since_reset(|totals| totals.keyspace_hits),
@@ -479,16 +479,20 @@ fn cluster(of: &Subject<'_>, out: &mut String) {
 
 fn keyspace(of: &Subject<'_>, out: &mut String) {
     for index in 0..of.config.databases {
-        let (mut keys, mut expires, mut ttl_sum) = (0, 0, 0);
+        let (mut keys, mut expires, mut subexpiry, mut ttl_sum) = (0, 0, 0, 0);
         for database in of.server.shards.iter().filter_map(|shard| shard.databases.get(index)) {
             let with_expire = database.keys_with_expire.get();
             keys += database.keys.get();
             expires += with_expire;
+            subexpiry += database.keys_with_field_expire.get();
             ttl_sum += u128::from(with_expire) * u128::from(database.mean_ttl_ms.get());
         }
         if keys > 0 {
             let mean = if expires == 0 { 0 } else { ttl_sum / u128::from(expires) };
-            let _ = write!(out, "db{index}:keys={keys},expires={expires},avg_ttl={mean}\r\n");
+            let _ = write!(
+                out,
+                "db{index}:keys={keys},expires={expires},avg_ttl={mean},subexpiry={subexpiry}\r\n"
+            );
         }
     }
 }

@@ -47,7 +47,7 @@ fn info_tells_of_keys() {
     case.server.shards[1].publish_keyspace(&keyspace, now);
     case.server.shards[2].publish_keyspace(&keyspace, now);
     let text = case.run("INFO keyspace");
-    assert!(text.contains("db0:keys=4,expires=2,avg_ttl=1000\r\n"), "{text}");
+    assert!(text.contains("db0:keys=4,expires=2,avg_ttl=1000,subexpiry=0\r\n"), "{text}");
     assert!(!text.contains("db1"));
 }
 
@@ -104,7 +104,7 @@ fn config_get_and_set() {
     assert_eq!(case.server.commands.total(0).latencies.total(), 0);
     assert_eq!(case.run("CONFIG REWRITE"), "-ERR The server is running without a config file\r\n");
     case.server.config_file = "/etc/skerry.conf".into();
-    assert_eq!(case.run("CONFIG REWRITE"), "<Ask(ConfigRewrite)>");
+    assert_eq!(case.run("CONFIG REWRITE"), "<Ask(ConfigRewrite { everything: false })>");
     assert!(case.run("CONFIG HELP").contains("CONFIG <subcommand> "));
 }
 

@@ -1,6 +1,7 @@
 //! Commands that wait on a shard: how they begin to, run again, and end. Who waits is kept by [`crate::shard::blocked`].
 
 use super::{Ran, RequestId, Shard};
+use crate::base::clock::Monotonic;
 use crate::base::slot::ShardId;
 use crate::command::args::OwnedArgs;
 use crate::command::context::Wish;
@@ -28,7 +29,7 @@ impl Shard {
         let Wish { keys, timeout_ms, arguments: own } = wish;
         let arguments = own.unwrap_or_else(|| OwnedArgs::copy(arguments));
         let names: Vec<Name> = keys.into_iter().map(|key| (caller.database, key)).collect();
-        let waiter = Waiter { home, ticket, caller, row, arguments };
+        let waiter = Waiter { home, ticket, caller, row, arguments, since: self.clock };
         for (database, key) in self.blocked.wait(waiter, names) {
             self.keyspace.await_key(database, key);
         }
@@ -74,6 +75,8 @@ impl Shard {
             End::Error => reply.error(UNBLOCKED),
             End::Gone => return,
         }
+        let nanos = Monotonic::now().nanos_since(waiter.since);
+        self.count(env, seat, waiter.row, &waiter.arguments.slices(), nanos, end != End::Error);
         self.send_served(&waiter, bytes);
     }
 
