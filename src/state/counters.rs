@@ -169,7 +169,7 @@ impl ShardCounters {
     /// times to live.
     pub fn publish_keyspace(&self, keyspace: &Keyspace, now: UnixMillis) {
         let (mut keys, mut keys_with_expire, mut structure) = (0, 0, 0);
-        for (index, register) in self.databases.iter().enumerate() {
+        for (index, register) in self.databases.iter().enumerate().take(keyspace.databases()) {
             let database = keyspace.database(index);
             let with_expire = database.expires_len() as u64;
             keys += database.len() as u64;
