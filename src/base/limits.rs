@@ -18,6 +18,9 @@ pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 pub const ARGUMENTS_MAX: i64 = i32::MAX as i64;
 /// How many commands ahead of the one that runs a key's entry is fetched into the cache; its bucket twice as far.
 pub const PREFETCH_DISTANCE: usize = 12;
+/// How many commands ahead of the one that runs an element of a big collection is fetched into the cache; its bucket twice as
+/// far.
+pub const ELEMENT_DISTANCE: usize = 4;
 /// Elements from which on a reply is given in slices, between which others have their turn.
 pub const SLICED_ELEMENTS_MIN: usize = 4096;
 /// Bytes of a reply after which a slice ends.

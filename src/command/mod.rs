@@ -235,6 +235,8 @@ pub struct Command {
     pub keys: &'static [KeySpec],
     /// Position of the only key, when there is one at a fixed place; else 0.
     pub single_key: u8,
+    /// Position of the element of a collection that it looks for first, to be fetched ahead of time; else 0.
+    pub element: u8,
     /// How it finds its shard or shards.
     pub route: Route,
     /// The handler.
@@ -273,6 +275,7 @@ impl Command {
             group,
             keys: &[],
             single_key: 0,
+            element: 0,
             route,
             run,
             since: "1.0.0",
@@ -299,6 +302,12 @@ impl Command {
             [spec] => spec.fixed_position() as u8,
             _ => 0,
         };
+        self
+    }
+
+    /// Sets where the element stands that it looks for first.
+    pub const fn element(mut self, at: u8) -> Self {
+        self.element = at;
         self
     }
 

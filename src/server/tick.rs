@@ -10,7 +10,9 @@ use super::connection::{Connection, Phase};
 use super::executor::Core;
 use super::waiting::Retry;
 use crate::base::clock::Monotonic;
-use crate::base::limits::{COMMANDS_PER_TICK_MAX, PREFETCH_DISTANCE, UNANSWERED_COMMANDS_MAX};
+use crate::base::limits::{
+    COMMANDS_PER_TICK_MAX, ELEMENT_DISTANCE, PREFETCH_DISTANCE, UNANSWERED_COMMANDS_MAX,
+};
 use crate::base::slot::ShardId;
 use crate::command::args::OwnedArgs;
 use crate::command::gate::{Admission, Node, admit};
@@ -640,6 +642,15 @@ impl Core {
         } else {
             Vec::new()
         };
+        let prefetch_element = |index: usize, entries: bool, own: &Shard| {
+            if let Some(command) = plain.get(index)
+                && command.row.element != 0
+                && command.target == self.id
+            {
+                let arguments = slices(command);
+                own.prefetch_element(command.row, command.caller, command.hash, arguments, entries);
+            }
+        };
         let mut local = 0;
         let mut borrowed = 0;
         let mut errors = 0;
@@ -661,6 +672,8 @@ impl Core {
             for command in run {
                 prefetch(own, self.id, plain, index + 2 * PREFETCH_DISTANCE, false);
                 prefetch(own, self.id, plain, index + PREFETCH_DISTANCE, true);
+                prefetch_element(index + 2 * ELEMENT_DISTANCE, false, own);
+                prefetch_element(index + ELEMENT_DISTANCE, true, own);
                 let keep = connection.wants_reply();
                 if let Some(&Place::Staged(start, end)) = places.get(index) {
                     borrowed += 1;

@@ -34,6 +34,7 @@ use crate::command::{Command, Flags, Run};
 use crate::config::MaxmemoryPolicy;
 use crate::resp::Reply;
 use crate::resp::error::OUT_OF_MEMORY;
+use crate::store::entry::ValueRef;
 use crate::store::evict::Rules;
 use crate::store::keyspace::Keyspace;
 
@@ -201,6 +202,27 @@ impl Shard {
     pub fn prefetch(&self, caller: Caller, hash: u64, entries: bool) {
         let table = self.keyspace.database(caller.database as usize).table();
         if entries { table.prefetch_entry(hash) } else { table.prefetch_bucket(hash) }
+    }
+
+    /// Fetches what the command will need of a big collection for its first element, in the same two steps, when the entry is
+    /// here.
+    #[inline]
+    pub fn prefetch_element(
+        &self,
+        row: &Command,
+        caller: Caller,
+        hash: u64,
+        arguments: &[&[u8]],
+        entries: bool,
+    ) {
+        let Some(&element) = arguments.get(usize::from(row.element)) else { return };
+        let table = self.keyspace.database(caller.database as usize).table();
+        // Whichever key it is that may have this hash: a wrong one costs a useless fetch, comparing costs each time.
+        let Some(entry) = table.find_by_hash(hash, |_| true) else { return };
+        let ValueRef::Object(value) = entry.value() else { return };
+        let Some(elements) = value.elements() else { return };
+        let hash = elements.hash(element);
+        if entries { elements.prefetch_entry(hash) } else { elements.prefetch_bucket(hash) }
     }
 
     /// The next command begins now. To be called before a batch.

@@ -12,6 +12,7 @@ use super::set::{Ints, IntsRef, Set};
 use super::size_class::allocation_size;
 use super::sorted_set::SortedSet;
 use super::stream::Stream;
+use super::table::Table;
 
 /// The types other than strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,16 @@ impl Value {
             Value::Set(set) => set.encoding_name(),
             Value::SortedSet(set) => set.encoding_name(),
             Value::Stream(stream) => stream.encoding_name(),
+        }
+    }
+
+    /// The table of members or fields, if it has one.
+    pub fn elements(&self) -> Option<&Table> {
+        match self {
+            Value::Hash(hash) => hash.view().table(),
+            Value::Set(set) => set.view().table(),
+            Value::SortedSet(set) => set.view().table(),
+            Value::String(_) | Value::List(_) | Value::Stream(_) => None,
         }
     }
 

@@ -44,12 +44,12 @@ const BY_CHANCE_ORDER: &[&str] = &["nondeterministic_output_order"];
 
 /// The rows of this family.
 pub const COMMANDS: &[Command] = &[
-    row("hdel", -3, WRITE_FAST, write::hdel).keys(DELETED_KEY).docs(
+    row("hdel", -3, WRITE_FAST, write::hdel).keys(DELETED_KEY).element(2).docs(
         "2.0.0",
         "Removes fields of a hash; a hash without fields goes.",
         BY_FIELDS,
     ),
-    row("hexists", 3, READ_FAST, read::hexists).keys(TOLD_KEY).docs(
+    row("hexists", 3, READ_FAST, read::hexists).keys(TOLD_KEY).element(2).docs(
         "2.0.0",
         "Tells whether a hash has a field.",
         CONSTANT,
@@ -69,7 +69,7 @@ pub const COMMANDS: &[Command] = &[
         "Tells when fields of a hash expire, in Unix seconds.",
         BY_FIELDS,
     ),
-    row("hget", 3, READ_FAST, read::hget).keys(READ_KEY).docs(
+    row("hget", 3, READ_FAST, read::hget).keys(READ_KEY).element(2).docs(
         "2.0.0",
         "Answers the value of a field of a hash.",
         CONSTANT,
@@ -86,12 +86,12 @@ pub const COMMANDS: &[Command] = &[
         "Answers the values of fields of a hash and sets or ends the fields' time to live.",
         BY_FIELDS,
     ),
-    row("hincrby", 4, WRITE_OOM_FAST, number::hincrby).keys(COUNTED_KEY).docs(
+    row("hincrby", 4, WRITE_OOM_FAST, number::hincrby).keys(COUNTED_KEY).element(2).docs(
         "2.0.0",
         "Adds a number to the integer in a field; a missing field counts as 0.",
         CONSTANT,
     ),
-    row("hincrbyfloat", 4, WRITE_OOM_FAST, number::hincrbyfloat).keys(COUNTED_KEY).docs(
+    row("hincrbyfloat", 4, WRITE_OOM_FAST, number::hincrbyfloat).keys(COUNTED_KEY).element(2).docs(
         "2.6.0",
         "Adds a number with a fraction to the number in a field; a missing field counts as 0.",
         CONSTANT,
@@ -151,7 +151,7 @@ pub const COMMANDS: &[Command] = &[
             "O(1) for each call, O(N) for a whole walk, N being the size of the hash.",
         )
         .tips(BY_CHANCE),
-    row("hset", -4, WRITE_OOM_FAST, write::hset).keys(UPDATED_KEY).docs(
+    row("hset", -4, WRITE_OOM_FAST, write::hset).keys(UPDATED_KEY).element(2).docs(
         "2.0.0",
         "Sets the values of fields of a hash, which is created when it does not exist.",
         "O(1) for each field.",
@@ -161,12 +161,12 @@ pub const COMMANDS: &[Command] = &[
         "Sets the values of fields of a hash and their time to live.",
         BY_FIELDS,
     ),
-    row("hsetnx", 4, WRITE_OOM_FAST, write::hsetnx).keys(INSERTED_KEY).docs(
+    row("hsetnx", 4, WRITE_OOM_FAST, write::hsetnx).keys(INSERTED_KEY).element(2).docs(
         "2.0.0",
         "Sets the value of a field of a hash only if there is no such field.",
         CONSTANT,
     ),
-    row("hstrlen", 3, READ_FAST, read::hstrlen).keys(TOLD_KEY).docs(
+    row("hstrlen", 3, READ_FAST, read::hstrlen).keys(TOLD_KEY).element(2).docs(
         "3.2.0",
         "Answers the length of the value of a field.",
         CONSTANT,

@@ -41,11 +41,14 @@ const CHANCE: &[&str] = &["nondeterministic_output"];
 /// The rows of this family.
 pub const COMMANDS: &[Command] =
     &[
-        row("sadd", -3, WRITE_OOM.union(Flags::FAST), change::sadd).keys(&[KeySpec::one(1, INSERT)]).docs(
-            "1.0.0",
-            "Adds members to a set, which is created when it does not exist.",
-            "O(1) for each member, as long as the set is large; O(N) for a small set of N members.",
-        ),
+        row("sadd", -3, WRITE_OOM.union(Flags::FAST), change::sadd)
+            .keys(&[KeySpec::one(1, INSERT)])
+            .element(2)
+            .docs(
+                "1.0.0",
+                "Adds members to a set, which is created when it does not exist.",
+                "O(1) for each member, as long as the set is large; O(N) for a small set of N members.",
+            ),
         row("scard", 2, READ_FAST, read::scard).keys(TOLD_KEY).docs(
             "1.0.0",
             "Counts the members of a set.",
@@ -70,7 +73,7 @@ pub const COMMANDS: &[Command] =
         row("sinterstore", -3, WRITE_OOM, combine::sinterstore)
             .keys(&[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::UPDATE)), KeySpec::range(2, -1, 1, ACCESS)])
             .docs("1.0.0", "Stores the members that all of several sets have.", BY_SMALLEST),
-        row("sismember", 3, READ_FAST, read::sismember).keys(TOLD_KEY).docs(
+        row("sismember", 3, READ_FAST, read::sismember).keys(TOLD_KEY).element(2).docs(
             "1.0.0",
             "Tells whether a set has a member.",
             CONSTANT,
@@ -97,6 +100,7 @@ pub const COMMANDS: &[Command] =
             .tips(CHANCE),
         row("srem", -3, WRITE_FAST, change::srem)
             .keys(&[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::DELETE))])
+            .element(2)
             .docs("1.0.0", "Removes members from a set.", BY_MEMBERS),
         row("sscan", -3, Flags::READONLY, read::sscan)
             .keys(READ_KEY)

@@ -71,6 +71,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     row("zadd", -4, WRITE_OOM_FAST, add::zadd)
         .keys(&[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::UPDATE))])
+        .element(3)
         .docs(
             "1.2.0",
             "Adds members to a sorted set, or gives them other scores.",
@@ -98,6 +99,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     row("zincrby", 4, WRITE_OOM_FAST, add::zincrby)
         .keys(&[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::UPDATE))])
+        .element(3)
         .docs("1.2.0", "Adds to the score of a member.", LOGARITHMIC),
     row("zinter", -3, READ_SEVERAL, combine::zinter).keys(INPUT_KEYS).docs(
         "6.2.0",
@@ -161,12 +163,12 @@ pub const COMMANDS: &[Command] = &[
     row("zrangestore", -5, WRITE_OOM, range::zrangestore)
         .keys(&[KeySpec::one(1, OVERWRITE), KeySpec::one(2, ACCESS)])
         .docs("6.2.0", "Stores a range of members of another sorted set.", BY_RANGE),
-    row("zrank", -3, READ_FAST, read::zrank).keys(READ_KEY).docs(
+    row("zrank", -3, READ_FAST, read::zrank).keys(READ_KEY).element(2).docs(
         "2.0.0",
         "Answers the rank of a member, the lowest score first.",
         LOGARITHMIC,
     ),
-    row("zrem", -3, WRITE_FAST, remove::zrem).keys(SHRUNK_KEY).docs(
+    row("zrem", -3, WRITE_FAST, remove::zrem).keys(SHRUNK_KEY).element(2).docs(
         "1.2.0",
         "Removes members from a sorted set.",
         "O(M*log(N)), N being the number of members and M that of those to be removed.",
@@ -198,7 +200,7 @@ pub const COMMANDS: &[Command] = &[
         .keys(READ_KEY)
         .docs("2.2.0", "Answers the members whose scores lie in a range, the highest first.", BY_RANGE)
         .deprecated("6.2.0", "`ZRANGE` with the `REV` and `BYSCORE` arguments"),
-    row("zrevrank", -3, READ_FAST, read::zrevrank).keys(READ_KEY).docs(
+    row("zrevrank", -3, READ_FAST, read::zrevrank).keys(READ_KEY).element(2).docs(
         "2.0.0",
         "Answers the rank of a member, the highest score first.",
         LOGARITHMIC,
@@ -207,7 +209,7 @@ pub const COMMANDS: &[Command] = &[
         .keys(READ_KEY)
         .docs("2.8.0", "Walks over the members of a sorted set, some at a call.", "O(1) for each call.")
         .tips(&["nondeterministic_output"]),
-    row("zscore", 3, READ_FAST, read::zscore).keys(READ_KEY).docs(
+    row("zscore", 3, READ_FAST, read::zscore).keys(READ_KEY).element(2).docs(
         "1.2.0",
         "Answers the score of a member.",
         CONSTANT,

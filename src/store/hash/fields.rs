@@ -20,6 +20,11 @@ impl Fields {
         Self { table: Table::of_elements(), deadlines: Deadlines::default() }
     }
 
+    /// The fields as entries.
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
     pub(super) fn of(pairs: Pairs<'_>) -> Self {
         let mut fields = Self::new();
         for Pair { field, value, deadline } in pairs.iter() {

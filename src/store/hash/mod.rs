@@ -17,6 +17,7 @@ use pairs::{PAIRS_MAX, Pairs};
 
 use super::entry::{Entry, ValueRef};
 use super::packed::{Element, Packed, PackedRef};
+use super::table::Table;
 use super::value::{Collection, Kind, Stored, Value};
 
 /// Draws after which a random field may be a hidden one.
@@ -310,6 +311,14 @@ impl<'a> HashView<'a> {
     /// Whether a walk takes one call of [`HashView::scan`] only.
     pub fn is_packed(self) -> bool {
         matches!(self.form, Form::Packed(_))
+    }
+
+    /// The table of the fields, if there is one.
+    pub fn table(self) -> Option<&'a Table> {
+        match self.form {
+            Form::Packed(_) => None,
+            Form::Fields(fields) => Some(fields.table()),
+        }
     }
 
     /// Visits every field.

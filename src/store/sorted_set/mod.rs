@@ -15,6 +15,7 @@ pub use range::{MemberBound, MemberRange, ScoreRange};
 pub use tree::{Tree, Unordered};
 
 use super::packed::{Packed, PackedRef};
+use super::table::Table;
 use super::value::{Collection, Kind, Stored, Value};
 
 /// A sorted set that belongs to the caller or to a value on the heap.
@@ -247,6 +248,14 @@ impl<'a> SortedSetView<'a> {
             ),
         };
         start..end.max(start)
+    }
+
+    /// The table of the members, if there is one.
+    pub fn table(self) -> Option<&'a Table> {
+        match self {
+            SortedSetView::Packed(_) => None,
+            SortedSetView::Tree(tree) => Some(tree.table()),
+        }
     }
 
     /// Visits members and scores of these ranks in order, or the last first, until `visit` breaks.

@@ -64,6 +64,11 @@ impl Default for Tree {
 }
 
 impl Tree {
+    /// The members as entries.
+    pub fn table(&self) -> &Table {
+        &self.members
+    }
+
     /// Number of members.
     pub fn len(&self) -> usize {
         self.order.len()
