@@ -166,8 +166,14 @@ fn fields() {
     case.effects();
     case.run("BITFIELD k SET u8 0 0 GET u8 0");
     assert!(case.effects().is_empty(), "nothing changed");
+    let version = case.keyspace.watch(0, b"grown");
     case.run("BITFIELD grown OVERFLOW FAIL SET u1 0 2");
+    assert_eq!(case.keyspace.watched_version(0, b"grown"), Some(version), "watchers are not told");
     assert_eq!(case.effects(), ["BITFIELD grown OVERFLOW FAIL SET u1 0 2"], "replicas grow theirs too");
+    case.run("BITFIELD grown SET u1 100 0");
+    assert_ne!(case.keyspace.watched_version(0, b"grown"), Some(version), "a step was done");
+    case.keyspace.unwatch(0, b"grown");
+    case.effects();
 }
 
 /// A string as bits, the most significant of each byte first.

@@ -139,14 +139,17 @@ fn read(context: &mut Context<'_>, key: &[u8], steps: &[Step]) {
 /// Runs all steps over the string, which is extended first to the last bit that any step may write.
 fn write(context: &mut Context<'_>, key: &[u8], steps: &[Step], end: u64) -> Result<(), &'static str> {
     let length = end.div_ceil(8) as usize;
-    // A string that grew counts as changed even if every step failed: replicas must grow theirs too.
-    let mut changed = present_length(context, key)?.is_none_or(|present| present < length);
+    let grows = present_length(context, key)?.is_none_or(|present| present < length);
+    let mut changed = false;
     let results = write_string(context, key, length, |bytes| {
-        let run = |(field, action): &Step| field.run(*action, bytes, &mut changed);
+        let run = |(field, action): &Step| field.run(*action, bytes, grows, &mut changed);
         steps.iter().map(run).collect::<Vec<Option<i64>>>()
     })?;
     if changed {
         context.modified(key, KeyspaceEvents::STRING, "setbit");
+    } else if grows {
+        // Every step failed, of which nobody is told in Redis. Replicas must grow theirs all the same.
+        context.changed_aside();
     }
     push_results(&mut context.reply, &results);
     Ok(())
@@ -168,8 +171,8 @@ impl Field {
         self.offset + u64::from(self.bits)
     }
 
-    /// Does one step and returns its reply; notes whether the field changed.
-    fn run(&self, action: Action, bytes: &mut [u8], changed: &mut bool) -> Option<i64> {
+    /// Does one step and returns its reply; notes whether the field changed, or was written to a string that `grows`.
+    fn run(&self, action: Action, bytes: &mut [u8], grows: bool, changed: &mut bool) -> Option<i64> {
         let old = self.get(bytes);
         let (wanted, overflow) = match action {
             Action::Get => return Some(old as i64),
@@ -185,7 +188,7 @@ impl Field {
         };
         let new = self.fit(wanted, overflow)?;
         self.set(bytes, new as u64);
-        *changed |= new != old;
+        *changed |= grows || new != old;
         Some(if matches!(action, Action::Set(..)) { old as i64 } else { new as i64 })
     }
 
