@@ -8,6 +8,7 @@ PAYLOAD = 10
 COLLECTIONS = 1000
 BIG = 1_000_000
 SEED = 1
+BATCH_BYTES = 64 * 1024
 
 
 def text(number):
@@ -21,15 +22,22 @@ def load_key(prefix, number):
 
 
 def write(server, requests):
-    """Sends requests a few thousand at a time; all must be answered without error."""
+    """Sends requests, some at a time, so that what a server sets aside for them is small beside the data; all must be answered
+    without error."""
     with server.client() as client:
-        batch = []
+        batch, size = [], 0
         for request in requests:
             batch.append(request)
-            if len(batch) == 2000:
+            size += len(request)
+            if size >= BATCH_BYTES:
                 client.ask_all(batch)
-                batch.clear()
+                batch, size = [], 0
         client.ask_all(batch)
+
+
+def use_buffers(server):
+    """Lets a server touch all the memory that it keeps for input, so that no growth later on is due to that."""
+    write(server, [encoded(b"PING", b"x" * 1000)] * 40_000)
 
 
 def chunks(elements, size=500):

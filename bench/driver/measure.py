@@ -134,6 +134,7 @@ def memory_of_collections(starters, generator, group):
 
         def measure(server):
             touch(server, generator, LOAD_CORE)
+            fills.use_buffers(server)
             before = server.rss_bytes()
             size = min(elements, 500)
             firsts = ((key, first) for key in range(collections) for first in range(0, elements, size))
