@@ -12,6 +12,7 @@ use common::{Client, Kind, Random, Reply, Server, redis, seed, skerry, wait_unti
 fn on_skerry(script: impl Fn(&Server)) {
     for shards in [1, 4] {
         let Some(start) = skerry() else { return };
+        println!("Skerry, {shards} shards");
         script(&start.shards(shards).spawn());
     }
 }
@@ -20,6 +21,7 @@ fn on_skerry(script: impl Fn(&Server)) {
 fn on_all(script: impl Fn(&Server)) {
     on_skerry(&script);
     if let Some(start) = redis() {
+        println!("Redis");
         script(&start.spawn());
     }
 }
@@ -45,27 +47,204 @@ fn waiting(server: &Server, line: &str) -> Client {
 /// Keys that live on several shards.
 const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
+/// A thousand clients come to wait one after another, each with `line` of its number; then as many elements come by
+/// `push`. Each client gets the element of its number, which `element` finds in its reply.
+fn serve_a_thousand(
+    server: &Server,
+    line: impl Fn(usize) -> String,
+    push: impl Fn(usize) -> String,
+    element: impl Fn(&Reply) -> String,
+) {
+    let mut control = server.client();
+    let mut clients = Vec::new();
+    for index in 0..1000 {
+        clients.push(waiting(server, &line(index)));
+        // One after another, so that there is an order.
+        while blocked(&mut control) <= index {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+    for index in 0..1000 {
+        control.run(&push(index));
+    }
+    let served: Vec<String> = clients.iter_mut().map(|client| element(&client.receive())).collect();
+    assert_eq!(served, (0..1000).map(|index| index.to_string()).collect::<Vec<_>>());
+    wait_for_blocked(&mut control, 0);
+}
+
 #[test]
 fn a_thousand_clients_are_served_in_order() {
     on_all(|server| {
+        let element = |reply: &Reply| reply.items()[1].text();
+        serve_a_thousand(server, |_| "BLPOP queue 0".into(), |index| format!("RPUSH queue {index}"), element);
+    });
+}
+
+#[test]
+fn a_thousand_clients_of_keys_on_several_shards_are_served_in_order() {
+    on_all(|server| {
+        let line = |index: usize| ["BLPOP a b c d e f 0", "BLPOP d 0", "BRPOP f e d 0"][index % 3].into();
+        let element = |reply: &Reply| reply.items()[1].text();
+        serve_a_thousand(server, line, |index| format!("RPUSH d {index}"), element);
+    });
+}
+
+#[test]
+fn a_thousand_moves_are_served_in_order() {
+    on_all(|server| {
+        let line = |index: usize| format!("BLMOVE queue {} LEFT RIGHT 0", KEYS[index % KEYS.len()]);
+        serve_a_thousand(server, line, |index| format!("RPUSH queue {index}"), Reply::text);
+    });
+}
+
+#[test]
+fn a_thousand_clients_of_sorted_sets_are_served_in_order() {
+    on_all(|server| {
+        let line =
+            |index: usize| ["BZPOPMIN a b c d e f 0", "BZPOPMIN d 0", "BZPOPMAX f d 0"][index % 3].into();
+        let element = |reply: &Reply| reply.items()[1].text();
+        serve_a_thousand(server, line, |index| format!("ZADD d {index} {index}"), element);
+    });
+}
+
+#[test]
+fn a_thousand_readers_of_a_group_are_served_in_order() {
+    on_all(|server| {
         let mut control = server.client();
-        let mut clients = Vec::new();
-        for index in 0..1000 {
-            clients.push(waiting(server, "BLPOP queue 0"));
-            // One after another, so that there is an order.
-            while blocked(&mut control) <= index {
-                std::thread::sleep(Duration::from_micros(200));
+        for key in KEYS {
+            control.run(&format!("XGROUP CREATE {key} group $ MKSTREAM"));
+        }
+        let line = |index: usize| {
+            let streams = ["a b c d e f > > > > > >", "d >", "f d > >"][index % 3];
+            format!("XREADGROUP GROUP group reader COUNT 1 BLOCK 0 STREAMS {streams}")
+        };
+        let element = |reply: &Reply| {
+            let streams = reply.items();
+            let entries = streams[0].items();
+            let entry = entries[1].items();
+            entry[0].items()[1].items()[1].text()
+        };
+        serve_a_thousand(server, line, |index| format!("XADD d * number {index}"), element);
+    });
+}
+
+/// What a client waits for is its own at once: whoever comes behind finds nothing, whichever shards the keys are on.
+#[test]
+fn newcomers_find_nothing_that_somebody_waits_for() {
+    let seed = seed("newcomers_find_nothing_that_somebody_waits_for");
+    on_all(|server| {
+        let mut random = Random::new(seed);
+        let (mut control, mut other) = (server.client(), server.client());
+        for round in 0..300 {
+            let line =
+                ["BLPOP a b c d e f 0", "BRPOP f e d c b a 0", "BLMPOP 0 6 a b c d e f LEFT"][round % 3];
+            let mut waiter = waiting(server, line);
+            wait_for_blocked(&mut control, 1);
+            let key = KEYS[random.below(KEYS.len())];
+            let newcomer = [
+                format!("LPOP {key}"),
+                format!("LLEN {key}"),
+                format!("BLPOP {key} 0.001"),
+                format!("BLPOP f e {key} a b 0.001"),
+                format!("LMPOP 1 {key} LEFT"),
+            ];
+            let newcomer = &newcomer[random.below(newcomer.len())];
+            // In one go, so that nobody knows when the waiting client is served.
+            let mut request = Vec::new();
+            common::encode(&["RPUSH", key, "element"], &mut request);
+            if !newcomer.starts_with("BLPOP f") {
+                common::encode(&newcomer.split(' ').collect::<Vec<_>>(), &mut request);
             }
+            control.send_raw(&request);
+            assert_eq!(control.receive().integer(), 1);
+            let reply = match newcomer.starts_with("BLPOP f") {
+                true => other.run(newcomer),
+                false => control.receive(),
+            };
+            assert!(reply.is_nil() || reply == Reply::Integer(0), "{newcomer} after {line}: {reply:?}");
+            let served = waiter.receive();
+            let served = format!("{served:?}");
+            assert!(served.contains("element"), "{line}: {served}");
+            wait_for_blocked(&mut control, 0);
         }
-        for index in 0..1000 {
-            control.command(&["RPUSH".to_owned(), "queue".to_owned(), index.to_string()]);
+    });
+}
+
+fn info(client: &mut Client, field: &str) -> usize {
+    let text = client.run("INFO clients").text();
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("no {field}")).trim().parse().expect("a number")
+}
+
+#[test]
+fn info_counts_the_keys_that_somebody_waits_for() {
+    on_all(|server| {
+        let mut control = server.client();
+        if server.kind() == Kind::Redis {
+            // Newer than that.
+            return;
         }
-        let served: Vec<usize> = clients
-            .iter_mut()
-            .map(|client| client.receive().items()[1].text().parse().expect("a number"))
-            .collect();
-        assert_eq!(served, Vec::from_iter(0..1000));
-        wait_for_blocked(&mut control, 0);
+        let mut expect = |keys: usize, on_removal: usize| {
+            wait_until(&format!("{keys} keys, {on_removal} of them on removal"), 5000, || {
+                info(&mut control, "total_blocking_keys") == keys
+                    && info(&mut control, "total_blocking_keys_on_nokey") == on_removal
+            });
+        };
+        expect(0, 0);
+        let lists = waiting(server, "BLPOP a b c d e f 0");
+        expect(6, 0);
+        let again = waiting(server, "BLPOP a b x 0");
+        expect(7, 0);
+        drop(lists);
+        expect(3, 0);
+        let mut other = server.client();
+        other.run("XGROUP CREATE s group $ MKSTREAM");
+        other.run("XGROUP CREATE t group $ MKSTREAM");
+        let one = waiting(server, "XREADGROUP GROUP group me BLOCK 0 STREAMS s t > >");
+        expect(5, 2);
+        let two = waiting(server, "XREADGROUP GROUP group me BLOCK 0 STREAMS s >");
+        let reader = waiting(server, "XREAD BLOCK 0 STREAMS s $");
+        wait_for_blocked(&mut other, 4);
+        drop(one);
+        expect(4, 1);
+        drop(two);
+        expect(4, 0);
+        drop(reader);
+        drop(again);
+        expect(0, 0);
+    });
+}
+
+#[test]
+fn what_blocks_is_reported_when_it_has_ended() {
+    on_all(|server| {
+        let mut control = server.client();
+        control.run("CONFIG SET slowlog-log-slower-than 0");
+        for line in ["BLPOP a 0", "BLPOP a b c d e f 0", "BLMOVE a b LEFT RIGHT 0", "BLPOP f e 0.05"] {
+            control.run("SLOWLOG RESET");
+            control.run("CONFIG RESETSTAT");
+            let mut client = waiting(server, line);
+            wait_for_blocked(&mut control, 1);
+            let name = line.split(' ').next().unwrap_or_default();
+            let is_there =
+                |control: &mut Client| format!("{:?}", control.run("SLOWLOG GET -1")).contains(name);
+            let field = format!("cmdstat_{}:calls=1,", name.to_lowercase());
+            let is_counted = |control: &mut Client| control.run("INFO commandstats").text().contains(&field);
+            if !line.contains('.') {
+                assert!(!is_there(&mut control), "{line} is reported while it waits");
+                // Redis before 7.2 counts at once.
+                let is_early = is_counted(&mut control) && server.kind() != Kind::Redis;
+                assert!(!is_early, "{line} counts while it waits");
+                control.run("RPUSH a x");
+            }
+            client.receive();
+            if line.contains('.') && server.kind() == Kind::Redis {
+                continue;
+            }
+            wait_until(&format!("{line} is reported"), 2000, || is_there(&mut control));
+            wait_until(&format!("{line} counts"), 2000, || is_counted(&mut control));
+            control.run("FLUSHALL");
+        }
     });
 }
 

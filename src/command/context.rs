@@ -399,6 +399,13 @@ impl Context<'_> {
         self.signal(self.caller.database as usize, key, KeyspaceEvents::GENERIC, "del");
     }
 
+    /// Whether what the key has is kept for somebody who waited for it before this command came.
+    #[inline]
+    pub fn is_kept(&self, key: &[u8]) -> bool {
+        let is_it = |name: &(u32, Box<[u8]>)| name.0 == self.caller.database && *name.1 == *key;
+        !self.keyspace.kept.is_empty() && self.keyspace.kept.iter().any(is_it)
+    }
+
     /// Lets the command wait until one of `keys` changes, when it runs again; it has not replied. Where it may not wait it
     /// replies `null` at once.
     pub fn block(

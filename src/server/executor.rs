@@ -99,6 +99,8 @@ pub(super) struct Core {
     pub ready: Vec<SocketId>,
     /// Connections whose commands wait for the end of CLIENT PAUSE.
     pub paused: Vec<SocketId>,
+    /// Blocked commands over several shards that wait for it too.
+    pub postponed: Vec<Ticket>,
     /// Connections with something to send or to be closed.
     pub dirty: Vec<SocketId>,
     /// Connections of this shard that MONITOR.
@@ -161,6 +163,7 @@ impl Executor {
             connections: Vec::new(),
             ready: Vec::new(),
             paused: Vec::new(),
+            postponed: Vec::new(),
             dirty: Vec::new(),
             monitors: Vec::new(),
             effect_listeners: Vec::new(),
@@ -223,6 +226,7 @@ impl Executor {
         // Behind the poll: who saw the reply to a CONFIG SET sends its next command under that.
         self.core.refresh();
         self.core.end_overdue();
+        self.core.end_postponement(own);
         let mut worked = !self.events.is_empty() || !self.core.ready.is_empty();
         let inputs = self.take_events();
         // Before any command runs: what its client may have seen elsewhere began with messages that wait here.

@@ -746,6 +746,10 @@ impl Core {
             }
             token.start_clock();
             for (index, command) in of_shard() {
+                // What came before may have made keys ready that are kept for others since.
+                if !token.is_unlocked() {
+                    break;
+                }
                 let start = staged.len();
                 let ticket = Ticket { connection: command.connection.to_u64(), sequence: 0 };
                 let ran =

@@ -7,17 +7,18 @@ use super::connection::{Connection, Phase};
 use super::executor::Core;
 use crate::base::clock::{Monotonic, UnixMillis};
 use crate::base::slot::ShardId;
-use crate::command::Command;
 use crate::command::args::OwnedArgs;
 use crate::command::context::Wish;
 use crate::command::session::Caller;
 use crate::command::undelivered::put_back;
+use crate::command::{Command, Flags};
 use crate::net::SocketId;
 use crate::resp::Reply;
 use crate::shard::blocked::{End, UNBLOCKED};
 use crate::shard::message::{Message, Ticket};
 use crate::shard::owner::Shard;
 use crate::shard::plan::Request;
+use crate::shard::trial::{Next, Trials};
 
 /// A command that this home shard starts anew when it is told.
 #[derive(Clone, Debug)]
@@ -36,12 +37,8 @@ pub(super) struct Wait {
     shards: Vec<ShardId>,
     since: Monotonic,
     deadline: Option<UnixMillis>,
-    /// Whether its keys are on several shards, so that it runs from here; if so, whether it is running again, and whether
-    /// it is to do so once more, or to end, after that.
-    runs_here: bool,
-    is_trying: bool,
-    must_retry: bool,
-    end: Option<End>,
+    /// Where it stands if its keys are on several shards, so that it runs from here.
+    trials: Option<Trials>,
 }
 
 impl Core {
@@ -52,10 +49,7 @@ impl Core {
             shards: vec![from],
             since: Monotonic::now(),
             deadline: self.deadline(timeout_ms),
-            runs_here: false,
-            is_trying: false,
-            must_retry: false,
-            end: None,
+            trials: None,
         };
         self.begin_wait(ticket, wait);
     }
@@ -64,14 +58,11 @@ impl Core {
     pub fn block_on_several(&mut self, own: &mut Shard, ticket: Ticket, wish: Wish) {
         let id = SocketId::from_u64(ticket.connection);
         if let Some(wait) = self.wait_of(ticket) {
-            wait.is_trying = false;
-            if let Some(end) = wait.end {
-                return self.end_wait(id, end);
-            }
-            if std::mem::take(&mut wait.must_retry) {
-                self.key_ready(own, ticket);
-            }
-            return;
+            return match wait.trials.as_mut().map(Trials::found_nothing) {
+                None | Some(Next::Wait) => {}
+                Some(Next::Look) => self.key_ready(own, ticket),
+                Some(Next::End(end)) => self.end_wait(id, end),
+            };
         }
         let mut shards: Vec<ShardId> =
             wish.keys.iter().map(|key| self.server.slots.owner_of_key(key)).collect();
@@ -82,10 +73,7 @@ impl Core {
             shards,
             since: Monotonic::now(),
             deadline: self.deadline(wish.timeout_ms),
-            runs_here: true,
-            is_trying: false,
-            must_retry: false,
-            end: None,
+            trials: Some(Trials::default()),
         };
         if let Some(retry) = self.connection(id).and_then(|connection| connection.retry.as_mut())
             && let Some(arguments) = wish.arguments
@@ -126,8 +114,19 @@ impl Core {
     }
 
     fn tell_waited(&self, ticket: Ticket, shards: &[ShardId], end: End) {
-        for &shard in shards {
-            self.shards.send(shard, Message::Unblock((self.id, ticket), end));
+        self.tell_all(shards, || Message::Unblock((self.id, ticket), end));
+    }
+
+    fn tell_all(&self, shards: &[ShardId], message: impl Fn() -> Message) {
+        shards.iter().for_each(|&shard| self.shards.send(shard, message()));
+    }
+
+    /// Starts those anew that were told of their keys during a pause, when it is over.
+    pub fn end_postponement(&mut self, own: &mut Shard) {
+        if !self.postponed.is_empty() && self.server.pause.current(self.now).is_none() {
+            for ticket in std::mem::take(&mut self.postponed) {
+                self.key_ready(own, ticket);
+            }
         }
     }
 
@@ -141,13 +140,18 @@ impl Core {
             }
             return;
         };
-        if wait.is_trying {
-            wait.must_retry = true;
+        let shards = wait.shards.clone();
+        let id = SocketId::from_u64(ticket.connection);
+        let Some(retry) = self.connection(id).and_then(|connection| connection.retry.clone()) else { return };
+        if self.server.pause.holds(self.now, retry.row.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE))
+        {
+            self.postponed.push(ticket);
+            return self.tell_all(&shards, || Message::Postpone((own.id, ticket)));
+        }
+        let trials = self.wait_of(ticket).and_then(|wait| wait.trials.as_mut());
+        if !trials.is_some_and(Trials::begin) {
             return;
         }
-        wait.is_trying = true;
-        let Some(connection) = self.connection(SocketId::from_u64(ticket.connection)) else { return };
-        let Some(retry) = connection.retry.clone() else { return };
         let arguments = retry.arguments.slices();
         let requests = vec![Request::Run { row: retry.row, caller: retry.caller, arguments: &arguments }];
         self.begin(own, ticket, requests, false, &[], true);
@@ -167,18 +171,18 @@ impl Core {
         let protocol = connection.session.caller.protocol;
         let Some(wait) = connection.blocked.as_deref_mut() else { return };
         let ticket = Ticket { connection: id.to_u64(), sequence: wait.sequence };
-        let owners = (!wait.runs_here).then(|| wait.shards.clone());
-        let (is_trying, since) = (wait.is_trying, wait.since);
-        wait.end = is_trying.then_some(end);
+        let owners = wait.trials.is_none().then(|| wait.shards.clone());
+        let ends = wait.trials.as_mut().is_none_or(|trials| trials.end(end));
+        let since = wait.since;
         let deadline = wait.deadline.take();
-        let retry = if owners.is_none() && !is_trying { connection.retry.take() } else { None };
+        let retry = if owners.is_none() && ends { connection.retry.take() } else { None };
         if let Some(deadline) = deadline {
             self.deadlines.remove(&(deadline, id.to_u64()));
         }
         if let Some(owners) = owners {
             return self.tell_waited(ticket, &owners, end);
         }
-        if is_trying {
+        if !ends {
             return;
         }
         let mut bytes = Vec::new();
@@ -242,7 +246,7 @@ impl Core {
         }
         let blocked = &self.counters().blocked_clients;
         blocked.set(blocked.get().saturating_sub(1));
-        if wait.runs_here || is_gone {
+        if wait.trials.is_some() || is_gone {
             self.tell_waited(ticket, &wait.shards, End::Gone);
         }
     }

@@ -9,12 +9,13 @@ use std::collections::VecDeque;
 
 use ahash::AHashMap;
 
-use super::message::{Name, Ticket};
+use super::message::{Name, Ticket, Waits};
 use crate::base::clock::Monotonic;
 use crate::base::slot::ShardId;
-use crate::command::Command;
 use crate::command::args::OwnedArgs;
 use crate::command::session::Caller;
+use crate::command::{Command, Flags, Group};
+use crate::store::value::Kind;
 
 /// Names one who waits: the home shard and the reply it owes there.
 pub type Seat = (ShardId, Ticket);
@@ -32,6 +33,33 @@ pub enum End {
 
 /// The error of [`End::Error`].
 pub const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+
+/// Whether a command that may wait takes its turn behind those who wait already. XREAD takes nothing away.
+pub fn takes_turns(row: &Command) -> bool {
+    row.flags.contains(Flags::BLOCKING) && row.name != "xread"
+}
+
+/// Whether whoever waits is answered whatever becomes of the key: the group of an XREADGROUP is gone with its stream.
+pub fn takes_any(row: &Command) -> bool {
+    row.name == "xreadgroup"
+}
+
+/// The type of value that a command that may wait waits for; `None` for any.
+pub fn wanted(row: &Command) -> Option<Kind> {
+    match row.group {
+        Group::List => Some(Kind::List),
+        Group::SortedSet => Some(Kind::SortedSet),
+        _ if takes_any(row) => None,
+        _ => Some(Kind::Stream),
+    }
+}
+
+/// The consumer group that a command reads for.
+pub fn group_of(row: &Command, arguments: &[&[u8]]) -> Option<Box<[u8]>> {
+    let is_word = |word: &&[u8]| word.eq_ignore_ascii_case(b"group");
+    let at = takes_any(row).then(|| arguments.iter().position(is_word))??;
+    arguments.get(at + 1).map(|&group| group.into())
+}
 
 /// A command that waits on the shard of all its keys.
 #[derive(Clone, Debug)]
@@ -60,7 +88,7 @@ enum Trial {
 }
 
 #[derive(Debug)]
-enum Kind {
+enum Form {
     Here(Waiter),
     Elsewhere(Trial),
 }
@@ -69,7 +97,9 @@ enum Kind {
 struct Waiting {
     names: Vec<Name>,
     row: &'static Command,
-    kind: Kind,
+    /// The consumer group that it reads for.
+    group: Option<Box<[u8]>>,
+    form: Form,
 }
 
 /// What to do for the next one who waits for a key.
@@ -88,6 +118,8 @@ pub enum Turn {
 pub struct Blocked {
     waiting: AHashMap<Seat, Waiting>,
     queues: AHashMap<Name, VecDeque<Seat>>,
+    /// How many of those who wait for a key are answered when it is gone.
+    on_removal: AHashMap<Name, usize>,
 }
 
 impl Blocked {
@@ -98,22 +130,25 @@ impl Blocked {
 
     /// Lets a command wait behind everybody who waits for the same keys. Returns the keys that nobody waited for before.
     pub fn wait(&mut self, waiter: Waiter, names: Vec<Name>) -> Vec<Name> {
-        self.enter((waiter.home, waiter.ticket), names, waiter.row, Kind::Here(waiter))
+        let group = group_of(waiter.row, &waiter.arguments.slices());
+        self.enter((waiter.home, waiter.ticket), names, waiter.row, group, Form::Here(waiter))
     }
 
     /// Lets a home shard wait that is to be told. Returns the keys that nobody waited for before.
-    pub fn wait_elsewhere(&mut self, seat: Seat, row: &'static Command, names: Vec<Name>) -> Vec<Name> {
+    pub fn wait_elsewhere(&mut self, home: ShardId, waits: Waits) -> Vec<Name> {
+        let Waits { ticket, row, group, names } = waits;
+        let seat = (home, ticket);
         if self.waiting.contains_key(&seat) {
             return Vec::new();
         }
-        self.enter(seat, names, row, Kind::Elsewhere(Trial::Idle))
+        self.enter(seat, names, row, group, Form::Elsewhere(Trial::Idle))
     }
 
     /// A home shard that was told has looked and waits on. Says whether it must look again; else those behind it have
     /// their turn.
     pub fn has_looked(&mut self, seat: Seat) -> bool {
         match self.waiting.get_mut(&seat) {
-            Some(Waiting { kind: Kind::Elsewhere(trial), .. }) => {
+            Some(Waiting { form: Form::Elsewhere(trial), .. }) => {
                 let must_again = matches!(trial, Trial::Told { again: true });
                 *trial = if must_again { Trial::Told { again: false } } else { Trial::Idle };
                 must_again
@@ -122,7 +157,14 @@ impl Blocked {
         }
     }
 
-    fn enter(&mut self, seat: Seat, mut names: Vec<Name>, row: &'static Command, kind: Kind) -> Vec<Name> {
+    fn enter(
+        &mut self,
+        seat: Seat,
+        mut names: Vec<Name>,
+        row: &'static Command,
+        group: Option<Box<[u8]>>,
+        form: Form,
+    ) -> Vec<Name> {
         names.sort_unstable();
         names.dedup();
         let mut fresh = Vec::new();
@@ -132,8 +174,11 @@ impl Blocked {
                 VecDeque::new()
             });
             queue.push_back(seat);
+            if takes_any(row) {
+                *self.on_removal.entry(name.clone()).or_default() += 1;
+            }
         }
-        self.waiting.insert(seat, Waiting { names, row, kind });
+        self.waiting.insert(seat, Waiting { names, row, group, form });
         fresh
     }
 
@@ -142,6 +187,14 @@ impl Blocked {
         let Some(waiting) = self.waiting.remove(&seat) else { return (None, Vec::new()) };
         let mut over = Vec::new();
         for name in waiting.names {
+            if takes_any(waiting.row)
+                && let Some(count) = self.on_removal.get_mut(&name)
+            {
+                *count -= 1;
+                if *count == 0 {
+                    self.on_removal.remove(&name);
+                }
+            }
             let Some(queue) = self.queues.get_mut(&name) else { continue };
             queue.retain(|&other| other != seat);
             if queue.is_empty() {
@@ -149,15 +202,15 @@ impl Blocked {
                 over.push(name);
             }
         }
-        match waiting.kind {
-            Kind::Here(waiter) => (Some(waiter), over),
-            Kind::Elsewhere(_) => (None, over),
+        match waiting.form {
+            Form::Here(waiter) => (Some(waiter), over),
+            Form::Elsewhere(_) => (None, over),
         }
     }
 
     /// Gives a waiter other arguments.
     pub fn set_arguments(&mut self, seat: Seat, arguments: OwnedArgs) {
-        if let Some(Waiting { kind: Kind::Here(waiter), .. }) = self.waiting.get_mut(&seat) {
+        if let Some(Waiting { form: Form::Here(waiter), .. }) = self.waiting.get_mut(&seat) {
             waiter.arguments = arguments;
         }
     }
@@ -170,9 +223,24 @@ impl Blocked {
         queue.iter().skip(first).copied().collect()
     }
 
+    /// Number of keys whose removal is an answer to somebody.
+    pub fn keys_on_removal(&self) -> usize {
+        self.on_removal.len()
+    }
+
+    /// Whether one waits for a key.
+    pub fn waits_for(&self, seat: Seat, name: &Name) -> bool {
+        self.waiting.get(&seat).is_some_and(|waiting| waiting.names.contains(name))
+    }
+
     /// The keys that somebody waits for.
     pub fn names_of(&self, seat: Seat) -> Vec<Name> {
         self.waiting.get(&seat).map_or_else(Vec::new, |waiting| waiting.names.clone())
+    }
+
+    /// The consumer group that one who waits reads for.
+    pub fn group(&self, seat: Seat) -> Option<&[u8]> {
+        self.waiting.get(&seat)?.group.as_deref()
     }
 
     /// The command of one who waits.
@@ -182,13 +250,13 @@ impl Blocked {
 
     /// The turn of one who waits; `None` when it waits no more.
     pub fn turn(&mut self, seat: Seat) -> Option<Turn> {
-        match &mut self.waiting.get_mut(&seat)?.kind {
-            Kind::Here(waiter) => Some(Turn::Run(waiter.clone())),
-            Kind::Elsewhere(Trial::Told { again }) => {
+        match &mut self.waiting.get_mut(&seat)?.form {
+            Form::Here(waiter) => Some(Turn::Run(waiter.clone())),
+            Form::Elsewhere(Trial::Told { again }) => {
                 *again = true;
                 Some(Turn::Await)
             }
-            Kind::Elsewhere(trial) => {
+            Form::Elsewhere(trial) => {
                 *trial = Trial::Told { again: false };
                 Some(Turn::Tell)
             }

@@ -11,9 +11,10 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use super::Env;
+use super::blocked::{takes_any, wanted};
 use super::cell::{Shards, Token};
 use super::message::{
-    Answers, Batch, Message, Moved, Outcome, Part, ServerMessage, Ticket, TransactionId, Work,
+    Answers, Batch, HOME_SHIFT, Message, Moved, Outcome, Part, ServerMessage, Ticket, TransactionId, Work,
 };
 use super::owner::{Shard, Slow};
 use super::plan::{Extent, Planner, Request, extent};
@@ -28,6 +29,7 @@ use crate::command::session::{Caller, Watch};
 use crate::command::{Command, Flags, Run};
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
+use crate::store::entry::Entry;
 use crate::store::keyspace::Keyspace;
 
 /// The end of a transaction.
@@ -166,9 +168,11 @@ impl Home {
     fn run_borrowed(&mut self, env: Env<'_>, shard: ShardId, batch: &Batch) -> bool {
         let shards = Arc::clone(&self.shards);
         let Some(mut token) = shards.borrow(shard).filter(|token| token.is_unlocked()) else { return false };
-        if let Some(answers) = token.answer_batch(env, self.id, batch) {
-            self.answers.push_back(answers);
-        }
+        let answers = token.answer_batch(env, self.id, batch);
+        // What has to wait there, for a key that is kept since an earlier command, is answered by a message.
+        let answered = answers.as_ref().map_or(0, |answers| answers.items.len());
+        self.peers[shard].unanswered += batch.commands.len() - answered;
+        self.answers.extend(answers);
         self.slow.append(&mut token.slow);
         shards.deliver(&mut token);
         true
@@ -208,7 +212,7 @@ impl Home {
             return;
         }
         self.next_transaction += 1;
-        let id = (self.id as u64) << 40 | self.next_transaction;
+        let id = (self.id as u64) << HOME_SHIFT | self.next_transaction;
         let mut plan = Planner::new(slots.shards(), self.id, id, env.now);
         plan.join(slots, &self.hashers, ticket, protocol, requests, is_block, may_borrow);
         if joins && !(may_borrow && self.are_asleep(&plan)) {
@@ -251,7 +255,7 @@ impl Home {
         let Some((shard, part)) = transaction.parts(self.id).pop() else { return };
         let Part { id, now, .. } = part;
         if shard == self.id {
-            if own.is_free(&part.claims) {
+            if own.is_free_alone(&part.claims) {
                 let outcome = own.work_alone(env, id, self.id, now, part.work);
                 transaction.absorb(shard, outcome);
                 return self.finish(transaction);
@@ -259,7 +263,7 @@ impl Home {
             own.admit(env, part);
         } else {
             let shards = Arc::clone(&self.shards);
-            match shards.borrow(shard).filter(|token| token.is_free(&part.claims)) {
+            match shards.borrow(shard).filter(|token| token.is_free_alone(&part.claims)) {
                 Some(mut token) => {
                     let outcome = token.work_alone(env, id, self.id, now, part.work);
                     self.slow.append(&mut token.slow);
@@ -372,6 +376,7 @@ impl Home {
             Message::Effects { from, records } => self.stream.push(from, records, &mut self.stream_bytes),
             Message::Unwatch(names) => own.unwatch(&names),
             Message::Unblock(seat, end) => own.unblock(env, seat, end),
+            Message::Postpone(seat) => own.postpone(env, seat),
             Message::Subscribe { home, changes } => own.listen(env, home, &changes),
             Message::Server(message) => {
                 // A command of a batch that blocks is no answer that is owed: its reply comes apart from those.
@@ -470,19 +475,32 @@ impl Home {
         let dirty_before = scratch.counters.dirty;
         let mut versions = Vec::with_capacity(entries.len());
         let mut names = Vec::with_capacity(entries.len());
+        // One that waits runs again only if a key has what it waits for; if another took that, it goes on waiting.
+        let mut awaited = Vec::new();
+        let mut is_served = takes_any(row);
         for (shard, moved) in entries {
-            let Moved { name, entry, .. } = moved;
+            let Moved { name, entry, is_kept, is_awaited, .. } = moved;
+            if is_kept {
+                scratch.kept.push(name.clone());
+            }
+            if is_awaited {
+                awaited.push(name.1.clone());
+                let has_what = |entry: &Entry| wanted(row).is_none_or(|kind| entry.is_a(kind));
+                is_served |= !is_kept && entry.as_ref().is_some_and(has_what);
+            }
             if let Some(entry) = entry {
                 scratch.insert(name.0 as usize, entry, transaction.now);
             }
             versions.push(scratch.watch(name.0 as usize, &name.1));
-            names.push((shard, name));
+            names.push((shard, name, is_kept));
         }
         if row.flags.contains(Flags::DENYOOM) {
             own.make_room_within(env, (transaction.id, order as u32));
             own.announce();
         }
-        if let Run::Keyspace(handler) = row.run {
+        if !awaited.is_empty() && !is_served {
+            wish = Some(Wish { keys: awaited, timeout_ms: None, arguments: None });
+        } else if let Run::Keyspace(handler) = row.run {
             own.notices.actor = Some(actor);
             own.notices.collects_for_others = true;
             let mut context = Context {
@@ -513,12 +531,13 @@ impl Home {
         }
         let scratch = &mut self.scratch;
         let mut back = Vec::with_capacity(names.len());
-        for ((shard, name), version) in names.into_iter().zip(versions) {
+        scratch.kept.clear();
+        for ((shard, name, is_kept), version) in names.into_iter().zip(versions) {
             let (database, key) = (name.0 as usize, &name.1);
             let modified = scratch.watched_version(database, key) != Some(version);
             scratch.unwatch(database, key);
             let entry = scratch.remove(database, key);
-            back.push((shard, Moved { name, entry, modified }));
+            back.push((shard, Moved { name, entry, modified, is_kept, is_awaited: false }));
         }
         scratch.end_scratch(&mut own.keyspace);
         let dirty = scratch.counters.dirty - dirty_before;

@@ -47,6 +47,22 @@ impl Claims {
         Self::Keys(keys)
     }
 
+    /// Whether a key is among them.
+    pub fn include(&self, hash: u64) -> bool {
+        match self {
+            Claims::Keys(keys) => keys.iter().any(|&(key, _)| key == hash),
+            Claims::Whole(_) => true,
+        }
+    }
+
+    /// Whether they have a key in common.
+    pub fn overlap(&self, other: &Claims) -> bool {
+        match self {
+            Claims::Keys(keys) => keys.iter().any(|&(key, _)| other.include(key)),
+            Claims::Whole(_) => true,
+        }
+    }
+
     fn is_write(&self) -> bool {
         match self {
             Claims::Keys(keys) => keys.iter().any(|&(_, mode)| mode == Mode::Exclusive),

@@ -47,6 +47,9 @@ impl Ticket {
 /// Names a transaction over several shards: the home shard and its count.
 pub type TransactionId = u64;
 
+/// Bits of a transaction's name below its home shard.
+pub const HOME_SHIFT: u32 = 40;
+
 /// A single-shard command in a [`Batch`].
 #[derive(Clone, Copy, Debug)]
 pub struct BatchCommand {
@@ -138,6 +141,10 @@ pub struct Moved {
     pub entry: Option<Entry>,
     /// Whether the command that borrowed it changed it.
     pub modified: bool,
+    /// Whether what the key has is kept for somebody who waited for it before.
+    pub is_kept: bool,
+    /// Whether the command waits for the key already.
+    pub is_awaited: bool,
 }
 
 /// What a part does in one round.
@@ -156,6 +163,8 @@ pub enum Work {
         order: u32,
         /// Their keys.
         names: Vec<Name>,
+        /// The command's seat, if it takes its turn among those who wait for these keys.
+        seat: Option<Seat>,
     },
     /// Puts entries back.
     Put(Box<Put>),
@@ -171,12 +180,25 @@ pub struct Put {
     /// How many changes of the dataset they were.
     pub dirty: u64,
     /// The home shard waits for changes of these keys, to try again for this reply.
-    pub waits: Option<(Ticket, &'static Command, Vec<Name>)>,
+    pub waits: Option<Waits>,
     /// What others can notice of it when the transaction ends.
     pub notices: Vec<Notice>,
     /// The connection that has read the entries, if it caches them, and how many of them from the first on: those that the
     /// command itself names.
     pub reader: Option<(Actor, usize)>,
+}
+
+/// A command that goes on waiting on several shards.
+#[derive(Debug)]
+pub struct Waits {
+    /// The reply it owes.
+    pub ticket: Ticket,
+    /// The command.
+    pub row: &'static Command,
+    /// The consumer group that it reads for.
+    pub group: Option<Box<[u8]>>,
+    /// The keys that it waits for on one shard.
+    pub names: Vec<Name>,
 }
 
 impl Work {
@@ -279,6 +301,8 @@ pub enum Message {
     Unwatch(Vec<Name>),
     /// Home to owner: a blocked command waits no more. Answered as the end says, unless it was served meanwhile.
     Unblock(Seat, End),
+    /// Home to owner: a blocked command that was told that a key is ready looks later (CLIENT PAUSE). Not answered.
+    Postpone(Seat),
     /// Home to owner: what its connections listen to now. Not answered: who publishes after a subscriber was answered
     /// comes behind this.
     Subscribe {

@@ -17,6 +17,7 @@ pub mod route;
 mod simulation;
 pub mod stream;
 pub mod transaction;
+pub mod trial;
 
 use crate::base::clock::UnixMillis;
 use crate::config::Config;

@@ -1,5 +1,6 @@
 //! The owner's side of a shard: runs commands and parts of transactions over its keys, in the order that locks allow.
 
+mod late;
 mod reading;
 mod waiting;
 
@@ -13,7 +14,7 @@ use smallvec::SmallVec;
 use self::reading::Reading;
 use super::Env;
 use super::announce::Posts;
-use super::blocked::{Blocked, Seat};
+use super::blocked::{Blocked, Seat, takes_turns};
 use super::locks::{Claims, Locks, RequestId};
 use super::message::{
     Answers, Batch, Message, Moved, Name, Outcome, Part, PartCommand, PartCommands, Put, Ticket,
@@ -27,7 +28,7 @@ use crate::base::slot::ShardId;
 use crate::command::args::{OwnedArgs, OwnedCommand};
 use crate::command::context::{self, Context, Wish};
 use crate::command::effect::{Effect, Effects, Propagation};
-use crate::command::notice::{Notice, Notices};
+use crate::command::notice::{Actor, Notice, Notices};
 use crate::command::session::Caller;
 use crate::command::slice::Slice;
 use crate::command::{Command, Flags, Run};
@@ -44,8 +45,17 @@ const OWN_REQUEST: u64 = 1 << 63;
 /// Something that waits for its locks.
 #[derive(Debug)]
 enum Waiting {
-    Command { home: ShardId, ticket: Ticket, caller: Caller, command: OwnedCommand },
+    Command(LateCommand),
     Part(Part),
+}
+
+/// A command that could not run when it came.
+#[derive(Debug)]
+struct LateCommand {
+    home: ShardId,
+    ticket: Ticket,
+    caller: Caller,
+    command: OwnedCommand,
 }
 
 /// A part that holds its locks between rounds.
@@ -124,6 +134,12 @@ pub struct Shard {
     readings: VecDeque<Reading>,
     /// Keys for which those behind this one have their turn.
     resumed: Vec<(Name, Seat)>,
+    /// Keys that are kept for one whose home shard was told of them, by their hashes.
+    kept: Vec<(u64, Name, Seat)>,
+    /// What came for such keys meanwhile, in order.
+    deferred: Vec<(Claims, Waiting)>,
+    /// What came on connections of which a command waits here, in order: it runs behind that.
+    behind: AHashMap<Actor, VecDeque<LateCommand>>,
     next_request: u64,
     effects: Effects,
     records: Vec<Record>,
@@ -153,6 +169,9 @@ impl Shard {
             blocked: Blocked::default(),
             readings: VecDeque::new(),
             resumed: Vec::new(),
+            kept: Vec::new(),
+            deferred: Vec::new(),
+            behind: AHashMap::new(),
             next_request: OWN_REQUEST,
             effects: Effects::default(),
             records: Vec::new(),
@@ -170,7 +189,7 @@ impl Shard {
 
     /// Whether no transaction holds or waits for anything here.
     pub fn is_unlocked(&self) -> bool {
-        self.locks.is_empty()
+        self.locks.is_empty() && self.kept.is_empty()
     }
 
     /// Whether nothing is under way here: no lock, no waiting command, no message to be delivered.
@@ -183,12 +202,19 @@ impl Shard {
             && self.waiting.is_empty()
             && self.held.is_empty()
             && self.blocked.is_empty()
+            && self.deferred.is_empty()
+            && self.behind.is_empty()
             && is_silent
     }
 
     /// Whether `claims` would be granted at once.
     pub fn is_free(&self, claims: &Claims) -> bool {
         self.locks.is_free(claims)
+    }
+
+    /// Whether what claims nothing elsewhere would get `claims` at once.
+    pub fn is_free_alone(&self, claims: &Claims) -> bool {
+        self.locks.is_free(claims) && !self.defers(claims)
     }
 
     /// Whether anybody holds or waits for the key.
@@ -243,13 +269,8 @@ impl Shard {
         arguments: &[&[u8]],
         out: &mut Vec<u8>,
     ) -> bool {
-        if !self.locks.is_empty() {
-            let claims = claims_of(&self.keyspace, row, arguments);
-            if !self.locks.is_free(&claims) {
-                let command = OwnedCommand { row, arguments: OwnedArgs::copy(arguments) };
-                self.wait(claims, Waiting::Command { home, ticket, caller, command });
-                return false;
-            }
+        if !self.is_unlocked() && self.must_wait(home, ticket, caller, row, arguments) {
+            return false;
         }
         let served = self.serve(env, home, ticket, caller, row, arguments, out, None);
         self.record_local();
@@ -298,8 +319,21 @@ impl Shard {
 
     /// Admits a part of a transaction: runs its first round now, or when its locks are granted.
     pub fn admit(&mut self, env: Env<'_>, mut part: Part) {
-        let id = part.id;
         let claims = std::mem::take(&mut part.claims);
+        if part.solo && self.defers(&claims) {
+            return self.deferred.push((claims, Waiting::Part(part)));
+        }
+        // Nobody's transaction overtakes an earlier one of the same client.
+        let is_earlier =
+            |waiting: &Waiting| matches!(waiting, Waiting::Part(earlier) if earlier.home == part.home);
+        if self.deferred.iter().any(|(_, waiting)| is_earlier(waiting)) {
+            self.resume_deferred(env, true);
+        }
+        self.enter(env, claims, part);
+    }
+
+    fn enter(&mut self, env: Env<'_>, claims: Claims, part: Part) {
+        let id = part.id;
         if part.solo && self.locks.is_free(&claims) {
             self.start(env, part, false);
         } else if self.locks.request(id, claims) {
@@ -322,6 +356,7 @@ impl Shard {
         self.finish(id);
         self.serve_blocked(env, Some(id));
         self.unlock(env, id);
+        self.resume_deferred(env, false);
     }
 
     /// Begins a transaction that runs under borrowed tokens.
@@ -340,6 +375,7 @@ impl Shard {
     pub fn finish_directly(&mut self, env: Env<'_>, id: TransactionId) {
         self.finish(id);
         self.serve_blocked(env, None);
+        self.resume_deferred(env, false);
     }
 
     /// Ends a part: its record, if it was not pushed yet, and the release marker.
@@ -476,19 +512,17 @@ impl Shard {
                     self.locks.release(next, &mut granted);
                 }
                 Some(Waiting::Part(part)) => self.start(env, part, true),
-                Some(Waiting::Command { home, ticket, caller, command }) => {
-                    let mut bytes = Vec::new();
-                    self.start_clock();
-                    let arguments = command.arguments.slices();
-                    let (row, locked) = (command.row, Some(next));
-                    let served = self.serve(env, home, ticket, caller, row, &arguments, &mut bytes, locked);
-                    if served == Served::Replied {
-                        self.answer(home, ticket, bytes);
-                    }
-                    self.record_local();
-                    self.serve_blocked(env, locked);
-                    self.announce();
-                    if served != Served::Reads {
+                Some(Waiting::Command(late)) => {
+                    // For one who waited longer a key may be kept since.
+                    let claims =
+                        claims_of(&self.keyspace, late.command.row, &late.command.arguments.slices());
+                    let reads = if self.defers(&claims) {
+                        self.deferred.push((claims, Waiting::Command(late)));
+                        false
+                    } else {
+                        self.run_late(env, late, Some(next)) == Served::Reads
+                    };
+                    if !reads {
                         self.locks.release(next, &mut granted);
                     }
                 }
@@ -504,8 +538,8 @@ impl Shard {
         self.evicts_apart = held.is_locked;
         let outcome = match work {
             Work::Run { checks, list } => self.run_part(env, &mut held, &checks, &list),
-            Work::Take { order, names } => {
-                let take = |name| self.take(env, order, name, &mut held);
+            Work::Take { order, names, seat } => {
+                let take = |name| self.take(env, order, name, seat, &mut held);
                 Outcome::Taken(names.into_iter().map(take).collect())
             }
             Work::Put(put) => {
@@ -516,14 +550,18 @@ impl Shard {
                 if let Some((reader, count)) = reader {
                     self.remember_read(env, reader, entries[..count].iter().map(|moved| &*moved.name.1));
                 }
+                let mut kept = Vec::new();
                 for moved in entries {
+                    if moved.is_kept {
+                        kept.push(moved.name.clone());
+                    }
                     self.put_back(env, moved);
                 }
                 if self.effects.on {
                     held.effects.extend(effects);
                 }
-                if let Some((ticket, row, names)) = waits {
-                    self.block_elsewhere(held.home, ticket, row, names);
+                if let Some(waits) = waits {
+                    self.block_elsewhere(held.home, waits, kept);
                 }
                 Outcome::Put
             }
@@ -603,14 +641,16 @@ impl Shard {
         }
     }
 
-    fn take(&mut self, env: Env<'_>, order: u32, name: Name, held: &mut Held) -> Moved {
+    fn take(&mut self, env: Env<'_>, order: u32, name: Name, seat: Option<Seat>, held: &mut Held) -> Moved {
         self.expire_if_due(env, order, name.0, &name.1, held);
+        let is_kept = seat.is_some_and(|seat| self.is_kept_from(seat, &name));
+        let is_awaited = seat.is_some_and(|seat| self.blocked.waits_for(seat, &name));
         let entry = self.keyspace.remove(name.0 as usize, &name.1);
-        Moved { name, entry, modified: false }
+        Moved { name, entry, modified: false, is_kept, is_awaited }
     }
 
     fn put_back(&mut self, env: Env<'_>, moved: Moved) {
-        let Moved { name: (database, key), entry, modified } = moved;
+        let Moved { name: (database, key), entry, modified, .. } = moved;
         if let Some(entry) = entry {
             self.keyspace.insert(database as usize, entry, env.now);
         }
@@ -649,7 +689,14 @@ impl Shard {
         // What is fast may run on behalf of another executor while the one of this shard sleeps and could not go on.
         let slice = (!row.flags.contains(Flags::FAST)).then(Slice::default);
         let start = out.len();
-        match self.perform(env, home, ticket, caller, row, arguments, out, may_block, slice) {
+        if may_block && !self.kept.is_empty() && takes_turns(row) {
+            self.keyspace.kept = self.kept.iter().map(|(_, name, _)| name.clone()).collect();
+        }
+        let ran = self.perform(env, home, ticket, caller, row, arguments, out, may_block, slice);
+        if may_block {
+            self.keyspace.kept.clear();
+        }
+        match ran {
             Ran::Whole => Served::Replied,
             Ran::Waits(wish) => {
                 self.block(home, ticket, caller, row, arguments, wish);

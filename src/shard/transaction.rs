@@ -8,8 +8,11 @@ use std::ops::Range;
 use ahash::AHashSet;
 use smallvec::SmallVec;
 
+use super::blocked::{Seat, group_of, takes_turns};
 use super::locks::Claims;
-use super::message::{Moved, Name, Outcome, Part, PartCommands, Put, Ticket, TransactionId, Work};
+use super::message::{
+    HOME_SHIFT, Moved, Name, Outcome, Part, PartCommands, Put, Ticket, TransactionId, Waits, Work,
+};
 use crate::base::clock::UnixMillis;
 use crate::base::slot::{ShardId, SlotMap};
 use crate::command::args::OwnedArgs;
@@ -314,12 +317,31 @@ impl Transaction {
             }
         }
         takes.retain(|(_, names)| !names.is_empty());
-        takes.into_iter().map(|(shard, names)| (shard, Work::Take { order: order as u32, names })).collect()
+        let take = |(shard, names)| (shard, Work::Take { order: order as u32, names, seat: None });
+        takes.into_iter().map(take).collect()
     }
 
     /// Whether it is one command alone, which may wait for its keys.
     pub fn may_block(&self) -> bool {
         matches!(self.members.as_slice(), [Member { is_block: false, .. }]) && self.commands.len() == 1
+    }
+
+    /// Whose turn it is, if this is one command that takes its turn among those who wait for its keys.
+    fn seat(&self) -> Option<Seat> {
+        match self.commands.as_slice() {
+            [Planned::Gathered { row, ticket, .. }] if self.may_block() && takes_turns(row) => {
+                Some(((self.id >> HOME_SHIFT) as ShardId, *ticket))
+            }
+            _ => None,
+        }
+    }
+
+    /// The consumer group that its command waits to read for.
+    fn group(&self) -> Option<Box<[u8]>> {
+        match self.commands.as_slice() {
+            [Planned::Gathered { row, arguments, .. }] => group_of(row, &arguments.slices()),
+            _ => None,
+        }
     }
 
     /// The command and its database, if it is one that may block and runs over several shards.
@@ -368,6 +390,7 @@ impl Transaction {
             }
         }
         self.wish = wish;
+        let group = self.group();
         let ticket = self.members.first().map(|member| member.ticket).unwrap_or_default();
         let mut effects: Vec<_> = effects.into_iter().map(|effect| ((order as u32, true), effect)).collect();
         // What is noticed of a key is passed on by its shard; a message of none by whichever.
@@ -387,7 +410,8 @@ impl Transaction {
                     let names = entries.iter().map(|moved| &moved.name);
                     let names: Vec<Name> =
                         names.filter(|name| wish.keys.contains(&name.1)).cloned().collect();
-                    (!names.is_empty()).then_some((ticket, row, names))
+                    let group = group.clone();
+                    (!names.is_empty()).then_some(Waits { ticket, row, group, names })
                 });
                 let (dirty, notices) = (std::mem::take(&mut dirty), notices_of(&entries));
                 let reader = reader.map(|reader| (reader, named));
@@ -415,6 +439,7 @@ impl Transaction {
         let Some(round) = self.rounds.pop_front() else { return (Vec::new(), true) };
         let last = self.rounds.is_empty();
         let checks_inline = self.shards.len() == 1 && last;
+        let seat = self.seat();
         let works = match round {
             Round::Check => self
                 .shards
@@ -434,7 +459,7 @@ impl Transaction {
             Round::Take(order) => match self.commands.get_mut(order) {
                 Some(Planned::Gathered { takes, .. }) => std::mem::take(takes)
                     .into_iter()
-                    .map(|(shard, names)| (shard, Work::Take { order: order as u32, names }))
+                    .map(|(shard, names)| (shard, Work::Take { order: order as u32, names, seat }))
                     .collect(),
                 _ => Vec::new(),
             },

@@ -149,6 +149,10 @@ counters! {
     keys_with_expire,
     /// Watched keys.
     watched_keys,
+    /// Keys that blocked clients wait for.
+    awaited_keys,
+    /// Those of them whose removal is an answer too.
+    awaited_on_removal,
     /// Bytes of the tables themselves, without the entries.
     table_bytes,
     /// Bytes allocated by this shard's thread, less those it freed; read as signed.
@@ -193,6 +197,8 @@ impl ShardCounters {
         self.lazily_freeing.set(keyspace.lazy_objects() as u64);
         self.lazy_bytes.set(keyspace.lazy_bytes() as u64);
         self.watched_keys.set(keyspace.watched_keys() as u64);
+        self.awaited_keys.set(keyspace.awaited_keys() as u64);
+        self.awaited_on_removal.set(keyspace.awaited_on_removal as u64);
     }
 }
 

@@ -206,6 +206,11 @@ impl Entry {
         }
     }
 
+    /// Whether it is a collection of this kind.
+    pub fn is_a(&self, kind: Kind) -> bool {
+        self.type_name() == kind.type_name()
+    }
+
     /// The name OBJECT ENCODING answers.
     pub fn encoding_name(&self) -> &'static str {
         match self.value() {

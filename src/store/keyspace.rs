@@ -57,6 +57,10 @@ pub struct Keyspace {
     /// Keys that blocked clients wait for, and those of them that have changed.
     awaited: AHashSet<(u32, Box<[u8]>)>,
     ready: Vec<(u32, Box<[u8]>)>,
+    /// Number of keys whose removal is an answer to somebody who waits for them.
+    pub awaited_on_removal: usize,
+    /// Keys that are kept for others, who came first: a command that may wait does not take from them.
+    pub kept: Vec<(u32, Box<[u8]>)>,
 }
 
 impl Keyspace {
@@ -74,6 +78,8 @@ impl Keyspace {
             keeps_expired: false,
             awaited: AHashSet::new(),
             ready: Vec::new(),
+            awaited_on_removal: 0,
+            kept: Vec::new(),
         }
     }
 
@@ -127,6 +133,11 @@ impl Keyspace {
         if !self.awaited.is_empty() {
             self.make_ready(database as u32, key);
         }
+    }
+
+    /// Number of keys that somebody waits for.
+    pub fn awaited_keys(&self) -> usize {
+        self.awaited.len()
     }
 
     /// Somebody waits for changes of a key from now on.

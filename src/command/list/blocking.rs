@@ -25,6 +25,9 @@ fn pop(ctx: &mut Context<'_>, arguments: &[&[u8]], end: End) {
         Err(error) => return ctx.reply.error(error),
     };
     for &key in keys {
+        if ctx.is_kept(key) {
+            continue;
+        }
         let popped = pop_one(ctx, key, end, |reply| {
             reply.array(2);
             reply.bulk(key);
@@ -80,7 +83,8 @@ pub(super) fn brpoplpush(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
 /// Does what `effect` says, once there is an element.
 fn move_or_wait(ctx: &mut Context<'_>, effect: &[&[u8]], from: End, to: End, timeout: Option<i64>) {
     let (source, destination) = (effect[1], effect[2]);
-    match transfer(ctx, source, destination, from, to) {
+    let moved = if ctx.is_kept(source) { Ok(false) } else { transfer(ctx, source, destination, from, to) };
+    match moved {
         Err(WrongType) => {}
         Ok(true) => ctx.replicate(effect),
         Ok(false) => ctx.block(&[source], timeout, Null::Bulk, None),

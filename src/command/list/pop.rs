@@ -94,6 +94,9 @@ pub(super) fn lmpop(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
 /// Takes elements from the first key that exists, and replies both; false when none does. Replicated as LPOP or RPOP.
 pub(super) fn pop_first(ctx: &mut Context<'_>, wanted: &ManyKeys<'_, '_>) -> Result<bool, WrongType> {
     for &key in wanted.keys {
+        if ctx.is_kept(key) {
+            continue;
+        }
         let before = |reply: &mut Reply<'_>| {
             reply.array(2);
             reply.bulk(key);

@@ -178,8 +178,8 @@ fn clients(of: &Subject<'_>, out: &mut String) {
         clients_in_timeout_table: 0,
         watching_clients: of.totals.watching_clients,
         total_watched_keys: of.totals.watched_keys,
-        total_blocking_keys: 0,
-        total_blocking_keys_on_nokey: 0,
+        total_blocking_keys: of.totals.awaited_keys,
+        total_blocking_keys_on_nokey: of.totals.awaited_on_removal,
     );
 }
 

@@ -173,7 +173,9 @@ fn take_first<'a>(
     count: usize,
 ) -> Result<Option<(&'a [u8], Popped)>, WrongType> {
     for &key in keys {
-        if let Some(popped) = take(ctx, key, end, count)? {
+        if !ctx.is_kept(key)
+            && let Some(popped) = take(ctx, key, end, count)?
+        {
             return Ok(Some((key, popped)));
         }
     }

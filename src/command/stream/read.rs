@@ -228,7 +228,7 @@ pub(super) fn xreadgroup(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
     let open = ctx.reply.open();
     let mut served = 0;
     for (&key, wanted) in options.keys.iter().zip(wanted) {
-        served += usize::from(serve(ctx, &options, reader, key, wanted));
+        served += usize::from(!ctx.is_kept(key) && serve(ctx, &options, reader, key, wanted));
     }
     match served {
         0 => block(ctx, &options, None),

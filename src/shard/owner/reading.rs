@@ -47,6 +47,7 @@ impl Shard {
         }
         self.answer(reading.home, reading.ticket, bytes);
         if let Some(claim) = reading.claim {
+            self.serve_blocked(env, Some(claim));
             self.unlock(env, claim);
         }
     }

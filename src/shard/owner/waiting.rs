@@ -3,16 +3,18 @@
 use super::{Ran, RequestId, Shard};
 use crate::base::clock::Monotonic;
 use crate::base::slot::ShardId;
+use crate::command::Command;
 use crate::command::args::OwnedArgs;
 use crate::command::context::Wish;
 use crate::command::session::Caller;
-use crate::command::{Command, Group};
 use crate::resp::Reply;
 use crate::shard::Env;
-use crate::shard::blocked::{End, Seat, Turn, UNBLOCKED, Waiter};
-use crate::shard::message::{Message, Name, ServerMessage, Ticket};
+use crate::shard::blocked::{End, Seat, Turn, UNBLOCKED, Waiter, takes_turns, wanted};
+use crate::shard::locks::{Claims, Mode};
+use crate::shard::message::{Message, Name, ServerMessage, Ticket, Waits};
 use crate::shard::route::claims_of;
-use crate::store::value::Kind;
+use crate::store::stream::Stream;
+use crate::store::value::Collection;
 
 impl Shard {
     /// Lets a command wait until one of its keys changes.
@@ -33,40 +35,76 @@ impl Shard {
         for (database, key) in self.blocked.wait(waiter, names) {
             self.keyspace.await_key(database, key);
         }
+        self.count_on_removal();
         let message = ServerMessage::Blocked { ticket, from: self.id, timeout_ms };
         self.outbox.push((home, Message::Server(message)));
     }
 
-    /// Lets a home shard wait that is to be told when one of these keys changes; it holds them locked now. One that waits
-    /// already has looked.
-    pub fn block_elsewhere(
-        &mut self,
-        home: ShardId,
-        ticket: Ticket,
-        row: &'static Command,
-        names: Vec<Name>,
-    ) {
-        let seat = (home, ticket);
+    /// Lets a home shard wait that is to be told when one of these keys changes; it holds them locked now, and saw nothing of
+    /// those that were `kept` for others. One that waits already has looked.
+    pub(super) fn block_elsewhere(&mut self, home: ShardId, waits: Waits, kept: Vec<Name>) {
+        let seat = (home, waits.ticket);
         if self.blocked.has_looked(seat) {
-            self.outbox.push((home, Message::Server(ServerMessage::KeyReady(ticket))));
+            self.outbox.push((seat.0, Message::Server(ServerMessage::KeyReady(seat.1))));
         } else {
+            self.kept.retain(|(_, _, other)| *other != seat);
             // Those behind it have their turn when the lock is released.
             for name in self.blocked.names_of(seat) {
                 self.resumed.push((name, seat));
             }
         }
-        for (database, key) in self.blocked.wait_elsewhere(seat, row, names) {
+        for (database, key) in self.blocked.wait_elsewhere(home, waits) {
             self.keyspace.await_key(database, key);
         }
+        self.count_on_removal();
+        // Those for whom they were kept may have looked meanwhile, and left something.
+        for name in kept {
+            if !self.is_kept_from(seat, &name) {
+                self.keyspace.make_ready(name.0, &name.1);
+            }
+        }
+    }
+
+    /// Whether a key is kept for somebody else.
+    pub(super) fn is_kept_from(&self, seat: Seat, name: &Name) -> bool {
+        self.kept.iter().any(|(_, other_name, other)| *other != seat && other_name == name)
+    }
+
+    /// Whether anything of these claims is kept for one whose home shard was told.
+    #[inline]
+    pub(super) fn is_kept(&self, claims: &Claims) -> bool {
+        !self.kept.is_empty() && self.kept.iter().any(|(hash, ..)| claims.include(*hash))
+    }
+
+    /// Keeps a key for one whose home shard is told, until it has looked: what claims nothing elsewhere waits for that. What
+    /// spans shards must not, since it may hold other keys that the one who was told is about to ask for; if it takes its turn
+    /// among those who wait, it leaves alone what is kept.
+    fn keep(&mut self, seat: Seat, name: &Name) {
+        let is_kept = |(_, other_name, other): &(u64, Name, Seat)| *other == seat && other_name == name;
+        if self.blocked.row(seat).is_some_and(takes_turns) && !self.kept.iter().any(is_kept) {
+            self.kept.push((self.keyspace.hash(&name.1), name.clone(), seat));
+        }
+    }
+
+    /// One that was told looks later: until then its keys are there for anybody.
+    pub fn postpone(&mut self, env: Env<'_>, seat: Seat) {
+        self.kept.retain(|(_, _, other)| *other != seat);
+        self.resume_deferred(env, false);
+    }
+
+    fn count_on_removal(&mut self) {
+        self.keyspace.awaited_on_removal = self.blocked.keys_on_removal();
     }
 
     /// Ends a wait that nothing served; the command is answered as `end` says.
     pub fn unblock(&mut self, env: Env<'_>, seat: Seat, end: End) {
         let names = self.blocked.names_of(seat);
+        self.kept.retain(|(_, _, other)| *other != seat);
         let Some(waiter) = self.end_wait(seat) else {
             // Those behind it need not wait for how it ends.
             names.into_iter().for_each(|(database, key)| self.keyspace.make_ready(database, &key));
-            return self.serve_blocked(env, None);
+            self.serve_blocked(env, None);
+            return self.resume_deferred(env, false);
         };
         let mut bytes = Vec::new();
         let mut reply = Reply::new(&mut bytes, waiter.caller.protocol);
@@ -91,6 +129,7 @@ impl Shard {
         for (database, key) in over {
             self.keyspace.forget_awaited(database, &key);
         }
+        self.count_on_removal();
         waiter
     }
 
@@ -116,14 +155,24 @@ impl Shard {
             let turns = ready.into_iter().map(|name| (name, None));
             for (name, behind) in turns.chain(resumed.into_iter().map(|(name, ticket)| (name, Some(ticket))))
             {
+                // Its entry may be elsewhere until the end of a transaction.
+                let claims = Claims::keys(vec![(self.keyspace.hash(&name.1), Mode::Shared)]);
+                if !self.locks.is_free_besides(&claims, besides) {
+                    later.push((name, behind));
+                    continue;
+                }
                 for seat in self.blocked.queue(&name, behind) {
-                    if !self.blocked.row(seat).is_some_and(|row| self.may_serve(row, &name)) {
+                    if !self.may_serve(seat, &name) {
                         continue;
                     }
                     match self.blocked.turn(seat) {
                         None => {}
-                        Some(Turn::Await) => break,
+                        Some(Turn::Await) => {
+                            self.keep(seat, &name);
+                            break;
+                        }
                         Some(Turn::Tell) => {
+                            self.keep(seat, &name);
                             self.outbox.push((seat.0, Message::Server(ServerMessage::KeyReady(seat.1))));
                             break;
                         }
@@ -149,9 +198,9 @@ impl Shard {
     fn run_again(&mut self, env: Env<'_>, besides: Option<RequestId>, waiter: &Waiter) -> bool {
         let Waiter { home, ticket, caller, row, ref arguments, .. } = *waiter;
         let slices = arguments.slices();
-        if !self.locks.is_empty() {
+        if !self.is_unlocked() {
             let claims = claims_of(&self.keyspace, row, &slices);
-            if !self.locks.is_free_besides(&claims, besides) {
+            if self.is_kept(&claims) || !self.locks.is_free_besides(&claims, besides) {
                 return false;
             }
         }
@@ -173,16 +222,21 @@ impl Shard {
     }
 
     /// Whether a key holds what a waiting command wants: whoever waits for a list goes on waiting while there is a value of
-    /// another type, but for XREADGROUP, whose group is gone with the stream.
-    fn may_serve(&self, row: &Command, (database, key): &Name) -> bool {
-        let wanted = match row.group {
-            Group::List => Kind::List,
-            Group::SortedSet => Kind::SortedSet,
-            _ if row.name == "xreadgroup" => return true,
-            _ => Kind::Stream,
-        };
+    /// another type. To whoever reads for a group it is news too that the group is gone, whatever became of its stream.
+    fn may_serve(&self, seat: Seat, (database, key): &Name) -> bool {
+        let Some(row) = self.blocked.row(seat) else { return false };
         let entry = self.keyspace.find(*database as usize, key);
-        entry.is_some_and(|entry| entry.type_name() == wanted.type_name())
+        match (wanted(row), self.blocked.group(seat)) {
+            (Some(kind), _) => entry.is_some_and(|entry| entry.is_a(kind)),
+            (None, None) => true,
+            (None, Some(group)) => {
+                let stream = entry.as_ref().and_then(|entry| Stream::view_in(entry.value()));
+                let news = |stream: &Stream| {
+                    stream.group(group).is_none_or(|group| stream.log.last_entry_id() > Some(group.last_id))
+                };
+                stream.is_none_or(news)
+            }
+        }
     }
 
     /// Runs those who wait for keys that the periodic work has changed.

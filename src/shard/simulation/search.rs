@@ -24,6 +24,8 @@ pub enum Deed {
     Switch(bool),
     /// The expire cycle removed a key.
     Expired(Key),
+    /// A command about queues, by its words; or several, between MULTI and EXEC.
+    Queue(Vec<Vec<Vec<u8>>>),
 }
 
 /// One operation of a history.
@@ -46,6 +48,10 @@ pub struct Operation {
     pub last_clock: i64,
     /// Whether it is plain: it may overtake plain ones of its client with other keys.
     pub is_plain: bool,
+    /// Since when its client knows that it waits.
+    pub waits_since: Option<u64>,
+    /// When its wait was ended, by its client, who vanished, or by the time; and whether nothing else happened then.
+    pub ended: Option<(u64, bool)>,
 }
 
 impl Operation {
@@ -76,7 +82,7 @@ impl Operation {
             return matches!(self.deed, Deed::Expired(key) if state.expire(key, now));
         };
         let reply = match &self.deed {
-            Deed::Expired(_) => return false,
+            Deed::Expired(_) | Deed::Queue(_) => return false,
             Deed::Single(action) => state.run(keys, action, now, told),
             Deed::Watch(watched) => {
                 state.watch(self.client, watched, now);

@@ -6,9 +6,9 @@ use super::model::Action;
 use super::search::Deed;
 use super::world::World;
 use crate::base::slot::ShardId;
-use crate::command::Command;
 use crate::command::session::{Caller, Watch};
 use crate::command::table::{Resolved, resolve};
+use crate::command::{Command, Flags};
 use crate::resp::reply::Protocol;
 use crate::shard::message::{Message, Ticket};
 use crate::shard::plan::Request;
@@ -87,6 +87,22 @@ impl World<'_> {
                 let word = if on { b"ON".to_vec() } else { b"OFF".to_vec() };
                 let words = [b"DEBUG".to_vec(), b"EFFECTS-SWITCH".to_vec(), word];
                 self.start(id, client, operation, &[(words.to_vec(), 0)], None)?;
+            }
+            Deed::Queue(commands) if is_settled => {
+                let [words] = commands.as_slice() else {
+                    let commands: Vec<_> = commands.into_iter().map(|words| (words, 0)).collect();
+                    self.start(id, client, operation, &commands, Some(&[]))?;
+                    return Ok(true);
+                };
+                let row = row(words);
+                match target(&self.server.slots, id, row, &slices(words)) {
+                    Target::Shard(target) => {
+                        self.history[operation].clocks = vec![now];
+                        self.clients[client].unexecuted += 1;
+                        plain.push(Plain { operation, row, words: words.clone(), caller: caller(0), target });
+                    }
+                    _ => self.start(id, client, operation, &[(words.clone(), 0)], None)?,
+                }
             }
             Deed::Single(action) => {
                 let words = action.words(self.keys);
@@ -183,7 +199,9 @@ impl World<'_> {
     fn run_borrowed(&mut self, id: ShardId, shard: ShardId, plain: &[Plain], done: &mut [Option<Vec<u8>>]) {
         let executor = &self.executors[id];
         let count = plain.iter().filter(|command| command.target == shard).count();
-        if count == 0 || !executor.home.may_borrow(shard, count) {
+        let mut rows = plain.iter().filter(|command| command.target == shard).map(|command| command.row);
+        let is_quick = rows.all(|row| !row.flags.contains(Flags::BLOCKING));
+        if count == 0 || !is_quick || !executor.home.may_borrow(shard, count) {
             return;
         }
         let Some(mut token) = self.shards.borrow(shard).filter(|token| token.is_unlocked()) else { return };
@@ -192,6 +210,9 @@ impl World<'_> {
             let arguments = slices(&command.words);
             let (ticket, caller) = (Ticket::default(), command.caller);
             let mut out = Vec::new();
+            if !token.is_unlocked() {
+                break;
+            }
             assert!(token.run(env, id, ticket, caller, command.row, &arguments, &mut out), "runs at once");
             done[at] = Some(out);
         }
@@ -199,17 +220,17 @@ impl World<'_> {
     }
 }
 
-fn slices(words: &[Vec<u8>]) -> Vec<&[u8]> {
+pub(super) fn slices(words: &[Vec<u8>]) -> Vec<&[u8]> {
     words.iter().map(Vec::as_slice).collect()
 }
 
-fn row(words: &[Vec<u8>]) -> &'static Command {
+pub(super) fn row(words: &[Vec<u8>]) -> &'static Command {
     match resolve(&slices(words)) {
         Resolved::Row(row) => row,
         _ => panic!("no such command: {words:?}"),
     }
 }
 
-fn caller(database: u32) -> Caller {
+pub(super) fn caller(database: u32) -> Caller {
     Caller { database, ..Caller::default() }
 }

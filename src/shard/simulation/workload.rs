@@ -36,6 +36,10 @@ pub struct Workload {
     pub is_crowded: bool,
     /// How likely a barrier is.
     barriers: f64,
+    /// Whether it is about queues and those who wait for them.
+    pub waits: bool,
+    /// Number of elements that were pushed.
+    pushed: usize,
 }
 
 /// Where a client stands between WATCH and EXEC.
@@ -66,7 +70,58 @@ impl Workload {
             is_simple: rng.random_bool(if is_wide { 0.7 } else { 0.2 }),
             moods: vec![Mood::Free; clients],
             barriers: if rng.random_bool(0.5) { 0.15 } else { 0.0 },
+            waits: false,
+            pushed: 0,
         }
+    }
+
+    /// Draws a flavour about queues.
+    pub fn draw_queues(rng: &mut SmallRng) -> Self {
+        let clients = rng.random_range(3..=6);
+        let left = rng.random_range(8..=24);
+        let (expires, evicts, switch, switches) = (false, false, None, 0);
+        let moods = vec![Mood::Free; clients];
+        let base = Self::draw(rng);
+        Self {
+            clients,
+            left,
+            expires,
+            evicts,
+            switch,
+            switches,
+            moods,
+            pipelines: false,
+            waits: true,
+            ..base
+        }
+    }
+
+    fn queue(&mut self, rng: &mut SmallRng, keys: &Keys) -> Deed {
+        let name = |rng: &mut SmallRng| keys.names[one(rng, keys)].clone();
+        let mut push = |rng: &mut SmallRng| {
+            self.pushed += 1;
+            vec![b"RPUSH".to_vec(), name(rng), (self.pushed - 1).to_string().into_bytes()]
+        };
+        Deed::Queue(match rng.random_range(0..100) {
+            0..30 => vec![push(rng)],
+            30..42 => vec![push(rng), push(rng)],
+            42..70 => {
+                let mut names: Vec<_> = (0..rng.random_range(1..=3)).map(|_| name(rng)).collect();
+                names.sort_unstable();
+                names.dedup();
+                if rng.random_bool(0.5) {
+                    names.reverse();
+                }
+                let words = [vec![b"BLPOP".to_vec()], names, vec![b"0".to_vec()]];
+                vec![words.concat()]
+            }
+            70..82 => {
+                let words = [b"BLMOVE".to_vec(), name(rng), name(rng)];
+                let rest = [b"LEFT".to_vec(), b"RIGHT".to_vec(), b"0".to_vec()];
+                vec![words.into_iter().chain(rest).collect()]
+            }
+            _ => vec![vec![b"LPOP".to_vec(), name(rng)]],
+        })
     }
 
     /// Whether nothing is to come.
@@ -83,12 +138,18 @@ impl Workload {
             self.switches -= 1;
             return Some(Deed::Switch(on));
         }
+        if self.left == 0 && self.waits {
+            return None;
+        }
         if self.left == 0 {
             // Whoever still watches stops.
             return (std::mem::replace(&mut self.moods[client], Mood::Free) == Mood::Watching)
                 .then_some(Deed::Unwatch);
         }
         self.left -= 1;
+        if self.waits {
+            return Some(self.queue(rng, keys));
+        }
         let mood = self.moods[client];
         let deed = match rng.random_range(0..100) {
             _ if self.is_simple => Deed::Single(self.action(rng, keys, now)),

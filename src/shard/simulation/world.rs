@@ -12,6 +12,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use super::model::{Action, Key, Keys, Stored};
+use super::queues::Wait;
 use super::search::{Deed, Operation};
 use super::workload::Workload;
 use crate::base::slot::ShardId;
@@ -50,13 +51,18 @@ pub(super) struct Client {
     /// Operations sent and not taken up, oldest first.
     pub(super) unparsed: VecDeque<usize>,
     /// Operations without a reply on its way back, oldest first.
-    unanswered: VecDeque<usize>,
+    pub(super) unanswered: VecDeque<usize>,
     /// Replies that shards owe, and those of them for transactions.
     pub(super) waiting: usize,
     pub(super) spanning: usize,
     /// Plain commands of this tick that have not run.
     pub(super) unexecuted: usize,
     pub(super) watches: Vec<Watch>,
+    /// What it waits for.
+    pub(super) wait: Option<Wait>,
+    /// Whether a key was ready before it was known to wait.
+    pub(super) is_ready_early: bool,
+    pub(super) is_gone: bool,
 }
 
 /// Everything.
@@ -65,16 +71,18 @@ pub struct World<'a> {
     pub(super) shards: &'a Arc<Shards>,
     pub(super) server: &'a Server,
     pub(super) config: &'a Config,
-    workload: Workload,
+    pub(super) workload: Workload,
     pub(super) executors: Vec<Executor<'a>>,
     inboxes: Vec<VecDeque<Message>>,
     pub(super) clients: Vec<Client>,
     pub(super) rng: SmallRng,
     /// Every wall clock there was, the newest last.
     clocks: Vec<i64>,
-    time: u64,
+    pub(super) time: u64,
     /// What happened.
     pub history: Vec<Operation>,
+    /// Elements that went back to their keys.
+    pub(super) returned: Vec<Vec<u8>>,
 }
 
 /// Shards for a history.
@@ -124,6 +132,7 @@ impl<'a> World<'a> {
             clocks: vec![clock],
             time: 0,
             history: Vec::new(),
+            returned: Vec::new(),
         }
     }
 
@@ -136,12 +145,16 @@ impl<'a> World<'a> {
     pub fn run(&mut self) -> Result<(), String> {
         while !self.is_over() {
             self.time += 1;
+            if self.workload.waits && self.is_quiet() {
+                self.end_all_waits()?;
+            }
             if self.time > STEPS_MAX {
                 return Err("no progress: some command is never answered".into());
             }
             match self.rng.random_range(0..100) {
                 0..3 => self.clocks.push(self.clock() + [1, 1, 2, 80][self.rng.random_range(0..4)]),
                 3..15 => self.send(),
+                15..18 if self.workload.waits => self.end_some_wait()?,
                 _ => {
                     if self.workload.evicts {
                         self.press();
@@ -177,7 +190,17 @@ impl<'a> World<'a> {
 
     fn is_over(&self) -> bool {
         self.workload.is_over()
+            && self.is_quiet()
             && self.clients.iter().all(|client| client.unanswered.is_empty())
+    }
+
+    /// Whether nothing happens any more, but that clients wait.
+    fn is_quiet(&self) -> bool {
+        let is_idle = self.workload.is_over();
+        let waits = |client: &Client| {
+            (is_idle || client.is_gone) && client.unanswered.is_empty() || client.wait.is_some()
+        };
+        self.clients.iter().all(waits)
             && self.inboxes.iter().all(VecDeque::is_empty)
             && self.executors.iter().all(|executor| !executor.is_dirty && executor.sending.is_empty())
     }
@@ -204,7 +227,9 @@ impl<'a> World<'a> {
     fn send(&mut self) {
         let client = self.rng.random_range(0..self.clients.len());
         let is_settled = self.clients[client].unanswered.is_empty();
-        if !(is_settled || self.workload.pipelines && self.rng.random_bool(0.7)) {
+        if self.clients[client].is_gone
+            || !(is_settled || self.workload.pipelines && self.rng.random_bool(0.7))
+        {
             return;
         }
         let now = self.clock();
@@ -219,6 +244,8 @@ impl<'a> World<'a> {
             clocks: Vec::new(),
             last_clock: 0,
             is_plain: false,
+            waits_since: None,
+            ended: None,
         });
         self.clients[client].unparsed.push_back(operation);
         self.clients[client].unanswered.push_back(operation);
@@ -294,7 +321,8 @@ impl<'a> World<'a> {
         executor.is_dirty = true;
         executor.home.handle(own, env, message);
         self.collect(id);
-        self.take_answers(id)
+        self.take_answers(id)?;
+        self.take_messages(id)
     }
 
     /// The end of a turn: what the shard has to say, then what its clients ask of others.
@@ -349,6 +377,8 @@ impl<'a> World<'a> {
                 clocks: vec![now],
                 last_clock: now,
                 is_plain: false,
+                waits_since: None,
+                ended: None,
             });
         }
     }
@@ -366,6 +396,17 @@ impl<'a> World<'a> {
             }
         }
         while let Some(finished) = self.executors[id].home.finished.pop_front() {
+            if finished.ticket.connection == u64::MAX {
+                continue;
+            }
+            if let Some(wish) = finished.wish {
+                self.wait_on_several(id, finished.ticket, wish)?;
+                continue;
+            }
+            if let Some((_, arguments)) = finished.blocking {
+                self.served(id, finished.ticket, &arguments, &finished.reply)?;
+                continue;
+            }
             let client = &mut self.clients[finished.ticket.connection as usize];
             client.waiting -= 1;
             client.spanning -= 1;
@@ -395,6 +436,11 @@ impl<'a> World<'a> {
 }
 
 impl Executor<'_> {
+    /// Whether it has yet to pass on what it sent in this step.
+    pub(super) fn is_sending(&self) -> bool {
+        !self.sending.is_empty() || self.is_leaving
+    }
+
     pub(super) fn env<'e>(&self, config: &'e Config, server: &'e Server) -> Env<'e> {
         Env { now: self.now, executor: self.home.id, config, server }
     }
@@ -409,6 +455,10 @@ pub fn describe(history: &[Operation], keys: &Keys) -> String {
             Deed::Block(actions) => {
                 let all: Vec<String> = actions.iter().map(|action| text(action, keys)).collect();
                 format!("EXEC [{}]", all.join("; "))
+            }
+            Deed::Queue(commands) => {
+                let words = |words: &Vec<Vec<u8>>| String::from_utf8_lossy(&words.join(&b' ')).into_owned();
+                commands.iter().map(words).collect::<Vec<_>>().join("; ")
             }
             other => format!("{other:?}"),
         };
