@@ -259,6 +259,25 @@ fn clients_that_take_most_are_cut_off() {
 }
 
 #[test]
+fn no_reply_grows_far_beyond_all_limits() {
+    let Some(server) = server() else { return };
+    let mut control = server.client();
+    let limits = "normal 1000000 0 0 slave 1000000 0 0 pubsub 1000000 0 0";
+    control.command(&["CONFIG", "SET", "client-output-buffer-limit", limits]);
+    control.run("HSET h f v");
+    control.run("SADD s m");
+    control.run("ZADD z 1 m");
+    for line in ["HRANDFIELD h -9999999999", "SRANDMEMBER s -9999999999", "ZRANDMEMBER z -9999999999"] {
+        let mut client = server.client();
+        client.send(&line.split(' ').collect::<Vec<_>>());
+        // However much of it came before.
+        let _ = client.read_to_end();
+        assert!(client.is_closed(), "{line}");
+    }
+    assert!(info_field(&mut control, "memory", "used_memory_peak") < 100 * MEGABYTE);
+}
+
+#[test]
 fn keys_in_use_stay() {
     for policy in ["allkeys-lru", "allkeys-lfu"] {
         let Some(server) = server() else { return };

@@ -222,6 +222,15 @@ impl Config {
         Ok(self.with_values(values))
     }
 
+    /// Bytes of output with which a client of any class is cut off; without end if some class has no such limit.
+    pub fn output_bytes_max(&self) -> usize {
+        let limits = self.client_output_buffer_limits.iter().map(|limit| match limit.hard_bytes {
+            0 => usize::MAX,
+            bytes => bytes as usize,
+        });
+        limits.max().unwrap_or(usize::MAX)
+    }
+
     fn with_values(&self, values: Vec<Value>) -> Config {
         Config::from_parts(values, self.declarations.clone())
     }

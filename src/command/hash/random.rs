@@ -61,6 +61,7 @@ fn one(ctx: &mut Context<'_>, key: &[u8]) {
 
 fn several(ctx: &mut Context<'_>, key: &[u8], count: i64, with_values: bool) {
     let mut rng = SmallRng::from_rng(ctx.rng);
+    let bytes_max = ctx.config.output_bytes_max();
     read(ctx, key, |hash, reply| {
         let Some(hash) = hash.filter(|hash| count != 0 && !hash.is_empty()) else { return reply.array(0) };
         let wanted = count.unsigned_abs() as usize;
@@ -68,9 +69,16 @@ fn several(ctx: &mut Context<'_>, key: &[u8], count: i64, with_values: bool) {
         let is_flat = with_values && !reply.is_resp3();
         reply.array(if is_flat { 2 * drawn } else { drawn });
         if count < 0 {
-            (0..drawn)
-                .filter_map(|_| hash.random(|| rng.random()))
-                .for_each(|pair| push_pair(reply, pair, with_values));
+            let start = reply.position();
+            // Whoever asked for more than it may have is cut off; nothing is gained by the rest.
+            for _ in 0..drawn {
+                if reply.position() - start > bytes_max {
+                    break;
+                }
+                if let Some(pair) = hash.random(|| rng.random()) {
+                    push_pair(reply, pair, with_values);
+                }
+            }
         } else if hash.is_packed() || hash.is_hiding() || drawn.saturating_mul(FIELDS_PER_DRAW) > hash.len() {
             select(hash, drawn, &mut rng, |pair| push_pair(reply, pair, with_values));
         } else {

@@ -125,8 +125,9 @@ pub(super) fn srandmember(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
         [_, key, count] => match integer(count) {
             Ok(i64::MIN) => ctx.reply.error(COUNT_OUT_OF_RANGE),
             Ok(count) => {
+                let bytes_max = ctx.config.output_bytes_max();
                 ctx.read_as::<Set, _>(key, |set, reply| match set {
-                    Some(set) => reply_random(reply, set, count, &mut rng),
+                    Some(set) => reply_random(reply, set, count, bytes_max, &mut rng),
                     None => reply.array(0),
                 });
             }
@@ -137,11 +138,19 @@ pub(super) fn srandmember(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
 }
 
 /// Replies `count` different members, all if there are no more; or, if it is negative, as many as there may be.
-fn reply_random(reply: &mut Reply<'_>, set: SetView<'_>, count: i64, rng: &mut SmallRng) {
+fn reply_random(reply: &mut Reply<'_>, set: SetView<'_>, count: i64, bytes_max: usize, rng: &mut SmallRng) {
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 {
         reply.array(wanted);
-        return (0..wanted).map_while(|_| set.random(rng.random())).for_each(|member| push(reply, member));
+        let start = reply.position();
+        // Whoever asked for more than it may have is cut off; nothing is gained by the rest.
+        let mut drawn = (0..wanted).map_while(|_| set.random(rng.random()));
+        while reply.position() - start <= bytes_max
+            && let Some(member) = drawn.next()
+        {
+            push(reply, member);
+        }
+        return;
     }
     reply.array(wanted.min(set.len()));
     let write = |member| push(reply, member);

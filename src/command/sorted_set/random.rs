@@ -31,8 +31,9 @@ pub fn zrandmember(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
             Err(error) => return ctx.reply.error(error),
         },
     };
+    let bytes_max = ctx.config.output_bytes_max();
     ctx.read_as::<SortedSet, _>(arguments[1], |set, reply| match set {
-        Some(set) => push_random(set, count, with_scores, &mut rng, reply),
+        Some(set) => push_random(set, count, with_scores, bytes_max, &mut rng, reply),
         None => reply.array(0),
     });
 }
@@ -60,6 +61,7 @@ fn push_random(
     set: SortedSetView<'_>,
     count: i64,
     with_scores: bool,
+    bytes_max: usize,
     rng: &mut SmallRng,
     reply: &mut Reply<'_>,
 ) {
@@ -69,6 +71,7 @@ fn push_random(
     }
     let is_flat = with_scores && !reply.is_resp3();
     reply.array(if is_flat { 2 * wanted } else { wanted });
+    let start = reply.position();
     let mut push = |rank: usize| {
         visit_at(set, rank, |member, score| {
             if with_scores && !is_flat {
@@ -76,11 +79,21 @@ fn push_random(
             }
             if with_scores { push_pair(member, score, reply) } else { reply.bulk(member) }
         });
+        reply.position() - start
     };
     if count < 0 {
-        (0..wanted).for_each(|_| push(rng.random_range(0..members)));
+        // Whoever asked for more than it may have is cut off; nothing is gained by the rest.
+        let mut bytes = 0;
+        for _ in 0..wanted {
+            if bytes > bytes_max {
+                break;
+            }
+            bytes = push(rng.random_range(0..members));
+        }
     } else {
-        index::sample(rng, members, wanted).into_iter().for_each(push);
+        index::sample(rng, members, wanted).into_iter().for_each(|rank| {
+            push(rank);
+        });
     }
 }
 
