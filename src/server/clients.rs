@@ -66,7 +66,7 @@ fn line(connection: &Connection, fd: i32, now: UnixMillis) -> String {
     let subscribed = |topic| session.subscriptions.as_ref().map_or(0, |known| known.count_of(topic));
     let queue = session.queue.as_ref();
     let multi = queue.map_or(-1, |queue| queue.commands.len() as i64);
-    let events = if connection.out.is_empty() { "r" } else { "rw" };
+    let events = if connection.has_output() { "rw" } else { "r" };
     format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} \
          qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll=0 omem={} tot-mem={} events={} cmd={} user={} \

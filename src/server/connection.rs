@@ -1,7 +1,7 @@
 //! One client's connection on its home shard: bytes that wait to be parsed, replies in the order of requests, and the
 //! session. Knows no ring and no shard.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::block::Block;
 use super::waiting::{Retry, Wait};
@@ -61,12 +61,12 @@ pub(super) struct Connection {
     pub out: Vec<u8>,
     /// Pieces of long replies, as they came, and what stands between them.
     pieces: VecDeque<Vec<u8>>,
-    /// Their bytes.
+    /// Pieces of replies that are not the first, by their numbers.
+    early: BTreeMap<u64, Vec<Vec<u8>>>,
+    /// Bytes of all these pieces.
     piece_bytes: usize,
     /// Whether the first reply that is awaited has come in part: nothing may stand between its pieces.
     is_partial: bool,
-    /// Pieces of replies that are not the first, by their numbers.
-    early: Vec<(u64, Vec<u8>)>,
     /// Bytes handed to the ring and not sent yet.
     pub sending_bytes: usize,
     /// A buffer that a send gave back.
@@ -131,9 +131,9 @@ impl Connection {
             in_hand: 0,
             out: Vec::new(),
             pieces: VecDeque::new(),
+            early: BTreeMap::new(),
             piece_bytes: 0,
             is_partial: false,
-            early: Vec::new(),
             sending_bytes: 0,
             spare: Vec::new(),
             unexecuted: 0,
@@ -309,36 +309,30 @@ impl Connection {
         let index = sequence.checked_sub(self.first_sequence).map(|index| index as usize);
         let slot = index.and_then(|index| self.slots.get(index));
         let Some(Slot::Waiting { keep: true, .. }) = slot else { return };
+        self.piece_bytes += piece.len();
         if sequence == self.first_sequence {
             self.is_partial = true;
             self.push_piece(piece);
         } else {
-            self.early.push((sequence, piece));
+            self.early.entry(sequence).or_default().push(piece);
         }
     }
 
     /// Joins what has come of the first reply while it was not the first; false when that is nothing.
     fn join_early(&mut self) -> bool {
-        let first = self.first_sequence;
-        let mut has_come = false;
-        for at in 0..self.early.len() {
-            if let Some((_, piece)) = self.early.get_mut(at).filter(|(sequence, _)| *sequence == first) {
-                let piece = std::mem::take(piece);
-                self.push_piece(piece);
-                has_come = true;
-            }
-        }
-        self.early.retain(|(sequence, _)| *sequence > first);
+        let pieces = self.early.remove(&self.first_sequence);
+        let has_come = pieces.is_some();
+        pieces.into_iter().flatten().for_each(|piece| self.push_piece(piece));
         has_come
     }
 
+    /// Puts a piece, whose bytes are counted, behind what is to be sent.
     fn push_piece(&mut self, piece: Vec<u8>) {
-        for bytes in [std::mem::take(&mut self.out), piece] {
-            if !bytes.is_empty() {
-                self.piece_bytes += bytes.len();
-                self.pieces.push_back(bytes);
-            }
+        if !self.out.is_empty() {
+            self.piece_bytes += self.out.len();
+            self.pieces.push_back(std::mem::take(&mut self.out));
         }
+        self.pieces.push_back(piece);
     }
 
     /// Whether there is something to send.
@@ -366,8 +360,7 @@ impl Connection {
 
     /// Bytes of replies that wait to be sent or to come to their turn.
     pub fn output_bytes(&self) -> usize {
-        let early: usize = self.early.iter().map(|(_, piece)| piece.len()).sum();
-        self.piece_bytes + early + self.out.len() + self.staged.len() + self.sending_bytes
+        self.piece_bytes + self.out.len() + self.staged.len() + self.sending_bytes
     }
 
     /// Bytes that the connection holds in buffers.
@@ -390,6 +383,9 @@ impl Connection {
             if buffer.is_empty() && buffer.capacity() > bytes_max {
                 *buffer = Vec::new();
             }
+        }
+        if self.pieces.is_empty() {
+            self.pieces = VecDeque::new();
         }
     }
 }
@@ -435,6 +431,30 @@ mod tests {
         assert_eq!(connection.out, b"x");
         connection.answer(first.sequence, b"a");
         assert_eq!(connection.out, b"xabyz");
+    }
+
+    #[test]
+    fn pieces_of_a_reply_stay_together_and_count() {
+        let mut connection = connection();
+        connection.reply_buffer().extend_from_slice(b"a");
+        let (first, second) = (connection.wait(false), connection.wait(false));
+        let unused = connection.memory_usage();
+        connection.take_piece(second.sequence, b"e".to_vec());
+        connection.push_buffer().extend_from_slice(b"b");
+        connection.take_piece(first.sequence, b"c".to_vec());
+        connection.push_buffer().extend_from_slice(b"x");
+        connection.take_piece(second.sequence, b"f".to_vec());
+        assert_eq!(connection.output_bytes(), 6);
+        assert!(connection.memory_usage() >= unused + 4);
+        connection.answer(first.sequence, b"d");
+        connection.push_buffer().extend_from_slice(b"y");
+        connection.answer(second.sequence, b"g");
+        let mut sent = Vec::new();
+        while connection.has_output() {
+            sent.extend(connection.take_output());
+        }
+        assert_eq!(String::from_utf8_lossy(&sent), "abcdefgxy");
+        assert_eq!(connection.output_bytes(), connection.sending_bytes);
     }
 
     #[test]

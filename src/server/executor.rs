@@ -235,7 +235,7 @@ impl Executor {
         if !inputs.is_empty() || !self.core.ready.is_empty() {
             self.run_inputs(own, inputs);
         }
-        worked |= self.core.read_on(own);
+        self.core.read_on(own);
         self.core.hear(own);
         let shards = Arc::clone(&self.core.shards);
         shards.deliver(own);
@@ -261,7 +261,7 @@ impl Executor {
             }
         }
         self.core.counters().ticks.add(1);
-        Ok(worked || !self.core.ready.is_empty())
+        Ok(worked || own.is_reading() || !self.core.ready.is_empty())
     }
 
     /// Whether everything that clients were promised is sent, or the time for it is over.
@@ -648,14 +648,12 @@ impl Core {
         own.serve_pending(self.env(&config, &server));
     }
 
-    /// Goes on with a read that replies in slices; false when there is none.
-    fn read_on(&mut self, own: &mut Shard) -> bool {
-        let is_reading = own.is_reading();
-        if is_reading {
+    /// Goes on with a read that replies in slices, if there is one.
+    fn read_on(&mut self, own: &mut Shard) {
+        if own.is_reading() {
             let (config, server) = (Arc::clone(&self.config), Arc::clone(&self.server));
             own.read_on(self.env(&config, &server));
         }
-        is_reading
     }
 
     /// Passes on commands for other shards, and the replies of those that ran at once.
