@@ -686,8 +686,8 @@ impl Shard {
             return Served::Replied;
         }
         let may_block = row.flags.contains(Flags::BLOCKING);
-        // What is fast may run on behalf of another executor while the one of this shard sleeps and could not go on.
-        let slice = (!row.flags.contains(Flags::FAST)).then(Slice::default);
+        // On behalf of another executor it runs while that of this shard sleeps, which could not go on.
+        let slice = (env.executor == self.id).then(Slice::default);
         let start = out.len();
         if may_block && !self.kept.is_empty() && takes_turns(row) {
             self.keyspace.kept = self.kept.iter().map(|(_, name, _)| name.clone()).collect();

@@ -116,3 +116,46 @@ impl Shard {
         self.outbox.push((reading.home, Message::Answers { from: self.id, answers }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::table::{Resolved, names, resolve};
+    use crate::config::Config;
+    use crate::state::Server;
+
+    #[test]
+    fn who_has_borrowed_the_shard_reads_at_once() {
+        let config = Config::default();
+        let server = Server::new(config.clone(), 2, "0".repeat(40), names());
+        let mut shard = Shard::new(0, 1, ahash::RandomState::with_seed(1), 1);
+        let mut run = |executor: ShardId, arguments: &[&[u8]]| {
+            let env = Env { now: 1, executor, config: &config, server: &server };
+            let Resolved::Row(row) = resolve(arguments) else { panic!("no such command") };
+            let (ticket, mut reply) = (Ticket { connection: 0, sequence: 0 }, Vec::new());
+            if shard.run(env, 1, ticket, Caller::default(), row, arguments, &mut reply) {
+                return (reply, 1);
+            }
+            while shard.is_reading() {
+                shard.read_on(env);
+            }
+            assert!(shard.is_unlocked());
+            let messages = shard.outbox.drain(..).map(|(_, message)| message);
+            let pieces: Vec<Vec<u8>> = messages
+                .filter_map(|message| match message {
+                    Message::Answers { answers, .. } => Some(answers.bytes),
+                    _ => None,
+                })
+                .collect();
+            (pieces.concat(), pieces.len())
+        };
+        let elements: Vec<String> = (0..6000).map(|number| format!("element{number}")).collect();
+        let mut push: Vec<&[u8]> = vec![b"RPUSH", b"list"];
+        push.extend(elements.iter().map(String::as_bytes));
+        assert_eq!(run(1, &push), (b":6000\r\n".to_vec(), 1));
+        let range: [&[u8]; 4] = [b"LRANGE", b"list", b"0", b"-1"];
+        let (sliced, pieces) = run(0, &range);
+        assert!(pieces > 2, "{pieces} pieces");
+        assert!(run(1, &range) == (sliced, 1));
+    }
+}
