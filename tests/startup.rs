@@ -246,6 +246,25 @@ fn shutdown_ends_the_server_with_success() {
     assert!(client.is_closed(), "SHUTDOWN has no reply");
 }
 
+#[test]
+fn no_shard_ends_before_the_others_have_its_replies() {
+    let Some(start) = skerry() else { return };
+    for _ in 0..6 {
+        let mut server = start.clone().shards(2).spawn();
+        let (mut client, mut reader) = (server.client(), server.client());
+        for key in ["a", "b"] {
+            let mut push = vec!["RPUSH", key];
+            push.extend(["element"; 5_000]);
+            client.command(&push);
+        }
+        reader.send(&["LRANGE", "a", "0", "-1"]);
+        reader.send(&["LRANGE", "b", "0", "-1"]);
+        client.send(&["SHUTDOWN", "NOSAVE"]);
+        // Far less than the time for which a shard waits for what does not come.
+        assert_eq!(server.wait_exit(1_500).code(), Some(0), "{}", server.log());
+    }
+}
+
 /// `PID:ROLE DAY MONTH YEAR HH:MM:SS.mmm LEVEL TEXT`, as tools that read Redis's log expect it.
 fn is_log_line(line: &str, pid: u32) -> bool {
     let Some(rest) = line.strip_prefix(&format!("{pid}:")) else { return false };

@@ -141,6 +141,8 @@ pub struct Executor {
     cron: Cron,
     events: Vec<Event>,
     deadline: Option<Monotonic>,
+    /// Whether everything was sent once since the process is stopping.
+    has_settled: bool,
 }
 
 impl Executor {
@@ -180,7 +182,7 @@ impl Executor {
             is_delivering: false,
             stopping: false,
         };
-        Self { ring, core, cron: Cron::new(), events: Vec::new(), deadline: None }
+        Self { ring, core, cron: Cron::new(), events: Vec::new(), deadline: None, has_settled: false }
     }
 
     /// Serves until the process stops.
@@ -214,7 +216,7 @@ impl Executor {
         self.core.counters().busy_micros.add(Monotonic::now().micros_since(woke));
         // Who sleeps cannot be asked.
         self.core.counters().allocated_bytes.set(crate::base::memory::thread_allocated() as u64);
-        if self.core.stopping && self.is_drained() {
+        if self.core.stopping && self.may_end() {
             return Ok(Rest::Over);
         }
         Ok(if shards.announce_park(id) { Rest::Parked } else { Rest::Again })
@@ -264,13 +266,28 @@ impl Executor {
         Ok(worked || own.is_reading() || !self.core.ready.is_empty())
     }
 
-    /// Whether everything that clients were promised is sent, or the time for it is over.
+    /// Whether everything that clients were promised is sent, on all shards, or the time for it is over.
+    fn may_end(&mut self) -> bool {
+        if self.deadline.is_some_and(|deadline| Monotonic::now() >= deadline) {
+            return true;
+        }
+        if !self.is_drained() {
+            return false;
+        }
+        if !std::mem::replace(&mut self.has_settled, true)
+            && self.core.server.unsettled.fetch_sub(1, Ordering::AcqRel) == 1
+        {
+            // The others may sleep until they are told.
+            self.core.stop_all();
+        }
+        self.core.server.unsettled.load(Ordering::Acquire) == 0
+    }
+
     fn is_drained(&self) -> bool {
-        let over = self.deadline.is_some_and(|deadline| Monotonic::now() >= deadline);
         let settled = |connection: &Connection| {
             connection.output_bytes() == 0 && (connection.is_settled() || connection.blocked.is_some())
         };
-        over || (self.core.home.is_idle() && self.core.connections.iter().flatten().all(|c| settled(c)))
+        self.core.home.is_idle() && self.core.connections.iter().flatten().all(|c| settled(c))
     }
 
     fn take_events(&mut self) -> Vec<Input> {

@@ -153,6 +153,8 @@ pub struct Server {
     pub made_room_at: AtomicI64,
     /// Whether the process is shutting down.
     pub stopping: AtomicBool,
+    /// Shards that have not yet had everything sent since then; what they wait for may come from any other.
+    pub unsettled: AtomicUsize,
 }
 
 impl Server {
@@ -186,6 +188,7 @@ impl Server {
             active_expire: AtomicBool::new(true),
             made_room_at: AtomicI64::new(0),
             stopping: AtomicBool::new(false),
+            unsettled: AtomicUsize::new(shards),
             config: ConfigCell::new(config),
         }
     }
