@@ -35,7 +35,6 @@ pub(super) struct Wait {
     sequence: u64,
     /// The shards that know of it.
     shards: Vec<ShardId>,
-    since: Monotonic,
     deadline: Option<UnixMillis>,
     /// Where it stands if its keys are on several shards, so that it runs from here.
     trials: Option<Trials>,
@@ -47,7 +46,6 @@ impl Core {
         let wait = Wait {
             sequence: ticket.sequence,
             shards: vec![from],
-            since: Monotonic::now(),
             deadline: self.deadline(timeout_ms),
             trials: None,
         };
@@ -71,7 +69,6 @@ impl Core {
         let wait = Wait {
             sequence: ticket.sequence,
             shards,
-            since: Monotonic::now(),
             deadline: self.deadline(wish.timeout_ms),
             trials: Some(Trials::default()),
         };
@@ -173,7 +170,6 @@ impl Core {
         let ticket = Ticket { connection: id.to_u64(), sequence: wait.sequence };
         let owners = wait.trials.is_none().then(|| wait.shards.clone());
         let ends = wait.trials.as_mut().is_none_or(|trials| trials.end(end));
-        let since = wait.since;
         let deadline = wait.deadline.take();
         let retry = if owners.is_none() && ends { connection.retry.take() } else { None };
         if let Some(deadline) = deadline {
@@ -185,6 +181,7 @@ impl Core {
         if !ends {
             return;
         }
+        let started = Monotonic::now();
         let mut bytes = Vec::new();
         let mut reply = Reply::new(&mut bytes, protocol);
         match end {
@@ -192,7 +189,7 @@ impl Core {
             End::Timeout | End::Gone => reply.null_array(),
         }
         if let Some(retry) = retry {
-            self.count_home(id, retry.row, since, end == End::Error, &retry.arguments.slices());
+            self.count_home(id, retry.row, started, end == End::Error, &retry.arguments.slices());
         }
         self.answer(ticket, &bytes);
     }

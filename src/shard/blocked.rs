@@ -10,7 +10,6 @@ use std::collections::VecDeque;
 use ahash::AHashMap;
 
 use super::message::{Name, Ticket, Waits};
-use crate::base::clock::Monotonic;
 use crate::base::slot::ShardId;
 use crate::command::args::OwnedArgs;
 use crate::command::session::Caller;
@@ -74,8 +73,6 @@ pub struct Waiter {
     pub row: &'static Command,
     /// Its arguments.
     pub arguments: OwnedArgs,
-    /// When it began to wait.
-    pub since: Monotonic,
 }
 
 /// What a home shard that waits for keys of several shards knows.

@@ -4,7 +4,6 @@ use super::{ADMIN, ALL_NODES_SUCCEED, ANYTIME, row, unknown_or_wrong_arity};
 use crate::base::number::parse_i64;
 use crate::command::Command;
 use crate::command::home::{HomeContext, Then};
-use crate::resp::error::NOT_AN_INTEGER;
 
 /// Entries that GET returns when it is not told how many.
 const DEFAULT_COUNT: usize = 10;
@@ -46,12 +45,9 @@ fn get(home: &mut HomeContext<'_>, arguments: &[&[u8]]) -> Then {
     let count = match *arguments {
         [_, _] => DEFAULT_COUNT,
         [_, _, count] => match parse_i64(count) {
-            None => return home.error(NOT_AN_INTEGER),
             Some(-1) => usize::MAX,
-            Some(count) if count < 0 => {
-                return home.error("ERR count should be greater than or equal to -1");
-            }
-            Some(count) => count as usize,
+            Some(count @ 0..) => count as usize,
+            _ => return home.error("ERR count should be greater than or equal to -1"),
         },
         _ => return unknown_or_wrong_arity(home, arguments),
     };

@@ -31,7 +31,7 @@ impl Shard {
         let Wish { keys, timeout_ms, arguments: own } = wish;
         let arguments = own.unwrap_or_else(|| OwnedArgs::copy(arguments));
         let names: Vec<Name> = keys.into_iter().map(|key| (caller.database, key)).collect();
-        let waiter = Waiter { home, ticket, caller, row, arguments, since: self.clock };
+        let waiter = Waiter { home, ticket, caller, row, arguments };
         for (database, key) in self.blocked.wait(waiter, names) {
             self.keyspace.await_key(database, key);
         }
@@ -106,6 +106,8 @@ impl Shard {
             self.serve_blocked(env, None);
             return self.resume_deferred(env, false);
         };
+        // Its time is what it takes, not what it waited.
+        let started = Monotonic::now();
         let mut bytes = Vec::new();
         let mut reply = Reply::new(&mut bytes, waiter.caller.protocol);
         match end {
@@ -113,7 +115,7 @@ impl Shard {
             End::Error => reply.error(UNBLOCKED),
             End::Gone => return,
         }
-        let nanos = Monotonic::now().nanos_since(waiter.since);
+        let nanos = Monotonic::now().nanos_since(started);
         self.count(env, seat, waiter.row, &waiter.arguments.slices(), nanos, end != End::Error);
         self.send_served(&waiter, bytes);
     }
