@@ -45,12 +45,21 @@ pub fn serve(sources: &Sources) -> ExitCode {
         complain(&error.to_string());
         return ExitCode::FAILURE;
     }
+    warn_of_idle_directives(&config);
     match start(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             warning!("{reason}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Says which directives that guard data are taken but do nothing: nothing is saved, and no other server is followed.
+fn warn_of_idle_directives(config: &Config) {
+    let given = [("appendonly", config.appendonly), ("replicaof", config.replicaof.is_some())];
+    for (name, _) in given.iter().filter(|(_, is_given)| *is_given) {
+        warning!("WARNING: '{name}' is taken but has no effect: this version keeps all data in memory only");
     }
 }
 

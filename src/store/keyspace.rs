@@ -10,6 +10,9 @@ use super::graveyard::Graveyard;
 use super::table::EntryRef;
 use crate::base::clock::UnixMillis;
 
+/// Watched keys for which a scratch keyspace keeps room between two uses.
+const SCRATCH_WATCHES_MAX: usize = 1024;
+
 /// Counters of a shard's keyspace since start or CONFIG RESETSTAT.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KeyspaceCounters {
@@ -367,6 +370,7 @@ impl Keyspace {
     pub fn end_scratch(&mut self, heir: &mut Keyspace) {
         heir.graveyard.append(&mut self.graveyard);
         self.databases.iter_mut().for_each(Database::forget_deadlines);
+        self.watched.shrink_to(SCRATCH_WATCHES_MAX);
     }
 
     /// Frees about `budget` discarded entries; returns how many. Call it whenever there is time while
