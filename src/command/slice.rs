@@ -61,8 +61,8 @@ impl Slice {
 }
 
 impl Context<'_> {
-    /// Like [`Context::read_as`] for a reply of `len` elements that may be given in slices; `read` gets none when it is to reply
-    /// all of them. Only the first slice counts as a use of the key.
+    /// Like [`Context::read_as`] for a reply that may be given in slices; `read` asks [`Slices::of`] which one it is to give. Only
+    /// the first slice counts as a use of the key.
     pub fn read_sliced<T: Collection, R>(
         &mut self,
         key: &[u8],
