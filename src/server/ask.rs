@@ -443,10 +443,10 @@ impl Core {
 
     /// On shard zero: passes the stream on to those who take it.
     pub fn feed_listeners(&mut self) {
-        if self.home.stream_bytes.is_empty() {
+        if self.home.merged.is_empty() {
             return;
         }
-        let bytes = std::mem::take(&mut self.home.stream_bytes);
+        let bytes = std::mem::take(&mut self.home.merged).bytes;
         for &(home, connection) in &self.effect_listeners {
             let feed = ServerMessage::Feed { connection, bytes: bytes.clone() };
             self.shards.send(home, Message::Server(feed));

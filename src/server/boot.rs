@@ -21,6 +21,7 @@ use crate::shard::cell::Shards;
 use crate::shard::home::Home;
 use crate::shard::message::{Message, ServerMessage};
 use crate::shard::owner::Shard;
+use crate::state::replication::random_id;
 use crate::state::{Server, log};
 use crate::{notice, warning};
 
@@ -106,8 +107,7 @@ fn start(config: Config) -> Result<(), String> {
     let (listeners, addresses) = listen(&config, count)?;
     write_pidfile(&config);
     let seed: u64 = rand::rng().random();
-    let run_id: String =
-        (0..40).map(|_| char::from_digit(rand::rng().random_range(0..16), 16).unwrap_or('0')).collect();
+    let run_id = random_id(&mut rand::rng());
     let mut server = Server::new(config.clone(), count, run_id, table::names());
     server.executable = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
     if let Some(file) = &config.declarations().file {

@@ -18,7 +18,7 @@ use super::message::{
 };
 use super::owner::{Shard, Slow};
 use super::plan::{Extent, Planner, Request, extent};
-use super::stream::Stream;
+use super::stream::{Merged, Stream};
 use super::transaction::{Gathering, Next, Traces, Transaction};
 use crate::base::limits::{BORROWED_BATCH_MAX, GROUP_KEYS_MAX};
 use crate::base::slot::ShardId;
@@ -74,7 +74,7 @@ pub struct Home {
     /// Slow commands of transactions that ran on borrowed shards.
     pub slow: Vec<Slow>,
     /// On shard zero: the stream of effects as far as it is merged; whoever listens takes it from here.
-    pub stream_bytes: Vec<u8>,
+    pub merged: Merged,
     hashers: RandomState,
     peers: Vec<Peer>,
     transactions: AHashMap<TransactionId, Transaction>,
@@ -99,7 +99,7 @@ impl Home {
             finished: VecDeque::new(),
             messages: VecDeque::new(),
             slow: Vec::new(),
-            stream_bytes: Vec::new(),
+            merged: Merged::default(),
             peers: (0..count).map(|_| Peer::default()).collect(),
             transactions: AHashMap::new(),
             group: None,
@@ -373,7 +373,7 @@ impl Home {
             Message::Ran { id, from, outcome } => self.ran(own, env, id, from, outcome),
             Message::Round { id, work, last } => own.round(env, id, work, last),
             Message::Release(id) => own.release(env, id),
-            Message::Effects { from, records } => self.stream.push(from, records, &mut self.stream_bytes),
+            Message::Effects { from, records } => self.stream.push(from, records, &mut self.merged),
             Message::Unwatch(names) => own.unwatch(&names),
             Message::Unblock(seat, end) => own.unblock(env, seat, end),
             Message::Postpone(seat) => own.postpone(env, seat),

@@ -4,12 +4,15 @@
 //! parts were reached, whole, in command order; a queue waits only at a release marker, until that transaction is
 //! emitted. Whatever ran between a part and its marker touched none of its keys, so the stream is a serial history
 //! that agrees with what every shard did.
+//!
+//! Two records say where the stream is: at a cut all queues wait for one another, so that everything before it on any shard
+//! comes before everything after it; marks only tell when what came before them on their shard was emitted.
 
 use std::collections::VecDeque;
 
 use ahash::AHashMap;
 
-use super::message::TransactionId;
+use super::message::{Ticket, TransactionId};
 use crate::base::number::push_i64;
 use crate::base::slot::ShardId;
 use crate::command::effect::Effect;
@@ -34,6 +37,35 @@ pub enum Record {
     },
     /// The part's locks were released here.
     Release(TransactionId),
+    /// The snapshot of this number was cut here, under a barrier: it has what came before.
+    Cut(u64),
+    /// Somebody of this shard asks when all that came before is in the stream.
+    Mark(ShardId, Ticket),
+}
+
+/// What the stream has reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// The cut of a snapshot, on all shards.
+    Cut(u64),
+    /// A mark, on one shard.
+    Mark(ShardId, Ticket),
+}
+
+/// The merged stream since somebody took it.
+#[derive(Debug, Default)]
+pub struct Merged {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// What was reached after so many of them, in order.
+    pub reached: Vec<(usize, Reached)>,
+}
+
+impl Merged {
+    /// Whether there is nothing to be taken.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.reached.is_empty()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +96,7 @@ impl Stream {
     }
 
     /// Appends records of a shard, and to `out` all that can be emitted now as commands of a replication stream.
-    pub fn push(&mut self, from: ShardId, records: Vec<Record>, out: &mut Vec<u8>) {
+    pub fn push(&mut self, from: ShardId, records: Vec<Record>, out: &mut Merged) {
         self.queues[from].extend(records);
         let mut ready: Vec<ShardId> = vec![from];
         while let Some(shard) = ready.pop() {
@@ -82,10 +114,10 @@ impl Stream {
         self.database = None;
     }
 
-    fn drain(&mut self, shard: ShardId, ready: &mut Vec<ShardId>, out: &mut Vec<u8>) {
+    fn drain(&mut self, shard: ShardId, ready: &mut Vec<ShardId>, out: &mut Merged) {
         while let Some(record) = self.queues[shard].pop_front() {
             match record {
-                Record::Local(effects) => self.emit(&effects, out),
+                Record::Local(effects) => self.emit(&effects, &mut out.bytes),
                 Record::Part { id, parts, effects } => {
                     let gathering = self.gathering.entry(id).or_default();
                     gathering.seen += 1;
@@ -96,7 +128,7 @@ impl Stream {
                         let mut effects = std::mem::take(&mut gathering.effects);
                         effects.sort_by_key(|&(place, _)| place);
                         let effects: Vec<Effect> = effects.into_iter().map(|(_, effect)| effect).collect();
-                        self.emit_transaction(&effects, out);
+                        self.emit_transaction(&effects, &mut out.bytes);
                         ready.extend(self.waiting_for(id));
                     }
                 }
@@ -110,6 +142,20 @@ impl Stream {
                     if gathering.released == gathering.parts {
                         self.gathering.remove(&id);
                     }
+                }
+                Record::Cut(id) => {
+                    self.queues[shard].push_front(Record::Cut(id));
+                    let is_cut = |queue: &VecDeque<Record>| matches!(queue.front(), Some(Record::Cut(at)) if *at == id);
+                    if self.queues.iter().all(is_cut) {
+                        self.queues.iter_mut().for_each(|queue| drop(queue.pop_front()));
+                        out.reached.push((out.bytes.len(), Reached::Cut(id)));
+                        self.reselect();
+                        ready.extend(0..self.queues.len());
+                    }
+                    return;
+                }
+                Record::Mark(home, ticket) => {
+                    out.reached.push((out.bytes.len(), Reached::Mark(home, ticket)))
                 }
             }
         }
@@ -178,19 +224,35 @@ mod tests {
     #[test]
     fn a_queue_waits_at_the_marker_until_the_transaction_is_whole() {
         let mut stream = Stream::new(2);
-        let mut out = Vec::new();
+        let mut out = Merged::default();
         stream.push(0, vec![part(9, &[(1, "b")]), local("x"), Record::Release(9), local("y")], &mut out);
-        assert_eq!(String::from_utf8_lossy(&out), format!("{SELECT}x"));
-        out.clear();
+        assert_eq!(String::from_utf8_lossy(&out.bytes), format!("{SELECT}x"));
+        out.bytes.clear();
         stream.push(1, vec![local("z"), part(9, &[(0, "a")]), Record::Release(9)], &mut out);
-        assert_eq!(String::from_utf8_lossy(&out), format!("z{MULTI}ab{EXEC}y"));
+        assert_eq!(String::from_utf8_lossy(&out.bytes), format!("z{MULTI}ab{EXEC}y"));
+        assert!(stream.is_drained());
+    }
+
+    #[test]
+    fn all_queues_wait_at_a_cut_and_what_follows_selects_its_database() {
+        let mut stream = Stream::new(2);
+        let mut out = Merged::default();
+        let ticket = Ticket::default();
+        stream.push(0, vec![local("a"), Record::Mark(0, ticket), Record::Cut(1), local("c")], &mut out);
+        assert_eq!(String::from_utf8_lossy(&out.bytes), format!("{SELECT}a"));
+        assert_eq!(out.reached, [(out.bytes.len(), Reached::Mark(0, ticket))]);
+        stream.push(1, vec![local("b"), Record::Cut(1), local("d")], &mut out);
+        assert_eq!(out.reached.last(), Some(&(SELECT.len() + 2, Reached::Cut(1))));
+        let text = String::from_utf8_lossy(&out.bytes).into_owned();
+        assert!(text.starts_with(&format!("{SELECT}ab{SELECT}")), "{text}");
+        assert!(text.ends_with("cd") || text.ends_with("dc"), "{text}");
         assert!(stream.is_drained());
     }
 
     #[test]
     fn reading_parts_emit_nothing() {
         let mut stream = Stream::new(2);
-        let mut out = Vec::new();
+        let mut out = Merged::default();
         stream.push(0, vec![part(1, &[]), Record::Release(1)], &mut out);
         stream.push(1, vec![part(1, &[]), Record::Release(1)], &mut out);
         assert!(out.is_empty());

@@ -11,6 +11,7 @@ pub mod latency;
 pub mod log;
 pub mod process;
 pub mod rates;
+pub mod replication;
 pub mod slowlog;
 
 use std::net::SocketAddr;
@@ -28,6 +29,7 @@ use counters::{ShardCounters, Totals};
 use errors::Errors;
 use latency::LatencyMonitor;
 use rates::Rates;
+use replication::Replication;
 use slowlog::SlowLog;
 
 /// The configuration of the process: replaced whole by CONFIG SET, cached by every shard.
@@ -125,8 +127,8 @@ pub struct Server {
     peak_bytes: AtomicU64,
     /// Bytes in use when the start was complete.
     pub startup_bytes: AtomicU64,
-    /// Replication id, 40 hexadecimal digits.
-    pub replication_id: Mutex<String>,
+    /// Who follows whom.
+    pub replication: Replication,
     /// 40 hexadecimal digits drawn at start.
     pub run_id: String,
     /// Wall clock at start.
@@ -174,7 +176,7 @@ impl Server {
             peak_bytes: AtomicU64::new(0),
             startup_bytes: AtomicU64::new(0),
             // Any digits that no other process has: those of the run id backwards.
-            replication_id: Mutex::new(run_id.chars().rev().collect()),
+            replication: Replication::new(run_id.chars().rev().collect()),
             run_id,
             started_at: unix_millis(),
             started: Monotonic::now(),

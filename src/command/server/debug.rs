@@ -1,7 +1,6 @@
 //! DEBUG: what test suites need. Rows on top. As in Redis it is one command to COMMAND and to statistics; the rows of
 //! its subcommands, for those that work on keys, are hidden.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use rand::Rng;
@@ -16,6 +15,7 @@ use crate::command::home::{Ask, HomeContext, Then};
 use crate::command::keys::KeyFlags;
 use crate::command::{Command, Flags, Group, KeySpec, Merge, Route, Run};
 use crate::resp::error::{NO_SUCH_KEY, NOT_AN_INTEGER, NOT_POSITIVE};
+use crate::state::replication::{History, random_id};
 use crate::store::entry::NewValue;
 
 const FLAGS: Flags = ADMIN_NO_SCRIPT.union(Flags::PROTECTED);
@@ -226,8 +226,7 @@ fn protocol(home: &mut HomeContext<'_>, kind: &[u8]) -> Then {
 }
 
 fn change_replication_id(home: &mut HomeContext<'_>) -> Then {
-    let id: String = (0..40).map(|_| char::from(b"0123456789abcdef"[home.rng.random_range(0..16)])).collect();
-    *home.server.replication_id.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    home.server.replication.set_history(History { id: random_id(home.rng), second: None });
     home.ok()
 }
 

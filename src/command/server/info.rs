@@ -401,7 +401,7 @@ fn stats(of: &Subject<'_>, out: &mut String) {
 }
 
 fn replication(of: &Subject<'_>, out: &mut String) {
-    let id = of.server.replication_id.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    let id = of.server.replication.history().id;
     fields!(out,
         role: "master",
         connected_slaves: 0,

@@ -210,9 +210,9 @@ fn debug_answers() {
         case.run("DEBUG nope"),
         "-ERR unknown subcommand or wrong number of arguments for 'nope'. Try DEBUG HELP.\r\n"
     );
-    let before = case.server.replication_id.lock().unwrap().clone();
+    let before = case.server.replication.history().id;
     assert_eq!(case.run("DEBUG CHANGE-REPL-ID"), "+OK\r\n");
-    assert_ne!(*case.server.replication_id.lock().unwrap(), before);
+    assert_ne!(case.server.replication.history().id, before);
 }
 
 #[test]

@@ -181,7 +181,7 @@ impl<'a> World<'a> {
 
     /// The stream of effects.
     pub fn stream(&self) -> &[u8] {
-        &self.executors[0].home.stream_bytes
+        &self.executors[0].home.merged.bytes
     }
 
     fn clock(&self) -> i64 {
