@@ -6,8 +6,15 @@ use std::path::{Path, PathBuf};
 
 /// The floors from the bottom up. A module imports its own directory and those of lower floors; modules on
 /// one floor do not know each other.
-const FLOORS: [&[&str]; 7] =
-    [&["base"], &["config", "resp", "net"], &["store"], &["state"], &["command"], &["shard"], &["server"]];
+const FLOORS: [&[&str]; 7] = [
+    &["base"],
+    &["config", "resp", "net"],
+    &["store"],
+    &["state", "rdb"],
+    &["command"],
+    &["shard"],
+    &["server"],
+];
 
 /// Where the runtime and the ring may be named: a crate, and what the paths of files below `src/` start with.
 const RUNTIME: [(&str, &[&str]); 2] = [

@@ -1,6 +1,6 @@
 //! The keyspace: values, entries, tables of them, and databases.
 //!
-//! From the bottom up: [`packed`] (small collections), [`set`] and the other types, [`value`] (what does not fit an entry), [`entry`] (a key with its value and deadline),
+//! From the bottom up: [`packed`] (small collections), [`listpack`] (the bytes of lists), [`set`] and the other types, [`value`] (what does not fit an entry), [`entry`] (a key with its value and deadline),
 //! [`table`] (entries by key), [`expire`] (which deadlines come next), [`database`] (all of it behind one
 //! door), [`graveyard`] (what is to be freed), [`evict`] (what goes when memory is short), [`keyspace`] (all
 //! databases of a shard). No clock, no commands and no other shard in here.
@@ -17,6 +17,7 @@ pub mod graveyard;
 pub mod hash;
 pub mod keyspace;
 pub mod list;
+pub mod listpack;
 pub mod packed;
 mod prefetch;
 mod segment;

@@ -313,6 +313,14 @@ impl<'a> HashView<'a> {
         matches!(self.form, Form::Packed(_))
     }
 
+    /// All fields of a packed hash, hidden ones too, and the bytes that they take.
+    pub fn packed(self) -> Option<(impl Iterator<Item = Pair<'a>>, usize)> {
+        match self.form {
+            Form::Packed(pairs) => Some((pairs.iter(), pairs.bytes_len())),
+            Form::Fields(_) => None,
+        }
+    }
+
     /// The table of the fields, if there is one.
     pub fn table(self) -> Option<&'a Table> {
         match self.form {

@@ -52,6 +52,11 @@ impl<'a> Pairs<'a> {
         self.elements.len() / 2
     }
 
+    /// Bytes that all take.
+    pub(super) fn bytes_len(self) -> usize {
+        self.elements.bytes_len()
+    }
+
     /// Where a field is.
     #[inline]
     pub(super) fn find(self, field: &[u8]) -> Option<Place> {

@@ -4,23 +4,22 @@
 //! (`quicklist`). When a list turns from one into the other, and when a node is full, follows Redis 7.2: its `t_list.c` and
 //! `quicklist.c`, under `list-max-listpack-size` ([`Limit`]). Operations in the middle skip whole nodes by their counts.
 //!
-//! From the bottom up: [`element`] (an element's bytes), [`node`] (a run of elements in one buffer), [`nodes`] (a deque of
-//! nodes), and here what callers see.
+//! From the bottom up: [`node`] (a run of elements in one buffer, as in a [`listpack`](super::listpack)), [`nodes`] (a deque
+//! of nodes), and here what callers see.
 
-mod element;
 mod node;
 mod nodes;
 
 use std::fmt;
 
-use self::element::{Encoded, Entries};
 use self::node::Node;
 use self::nodes::Nodes;
+use super::listpack::{Encoded, Entries};
 use super::packed::Element;
 use super::value::{Collection, Kind, Stored, Value};
 
-pub use self::element::ELEMENT_BYTES_MAX;
 pub use self::node::End;
+pub use super::listpack::ELEMENT_BYTES_MAX;
 
 /// With a limit by elements a node takes no more bytes than this, unless one element does.
 const COUNTED_BYTES_MAX: usize = 8192;
@@ -139,13 +138,29 @@ impl List {
         }
     }
 
+    /// The list's nodes from the head on: the number of elements of each and their bytes, which are entries of a
+    /// [`listpack`](super::listpack).
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = (usize, &[u8])> {
+        let count = match &self.form {
+            Form::One(_) => 1,
+            Form::Many(nodes) => nodes.count(),
+        };
+        (0..count).map(|at| {
+            let node = match &self.form {
+                Form::One(node) => Some(node),
+                Form::Many(nodes) => nodes.node(at),
+            };
+            node.map_or((0, &[][..]), |node| (node.len(), node.live()))
+        })
+    }
+
     /// Adds elements at one end, one after another. Constant time for each, amortized.
     pub fn push(&mut self, end: End, elements: &[&[u8]], limit: Limit) {
         self.grow(elements, limit);
         match &mut self.form {
             Form::One(node) => {
                 if elements.len() > 1 {
-                    let encoded = |element: &&[u8]| Encoded::new(Element::of(element)).len();
+                    let encoded = |element: &&[u8]| Encoded::new(Element::of(element)).bytes_len();
                     node.reserve(end, elements.iter().map(encoded).sum());
                 }
                 for element in elements {

@@ -1,7 +1,7 @@
 //! A node: a run of elements in one buffer with room at either end, so that pushing and popping move nothing but
 //! now and then. What a node may hold is decided by the list.
 
-use super::element::{Encoded, Entries};
+use crate::store::listpack::{Encoded, Entries};
 use crate::store::packed::Element;
 use crate::store::size_class::allocation_size;
 
@@ -80,7 +80,7 @@ impl Node {
 
     /// The entries' bytes.
     #[inline]
-    fn live(&self) -> &[u8] {
+    pub(super) fn live(&self) -> &[u8] {
         &self.bytes[self.start as usize..]
     }
 
@@ -118,7 +118,7 @@ impl Node {
     /// Adds an element at one end.
     #[inline]
     pub fn push(&mut self, end: End, encoded: &Encoded<'_>) {
-        let len = encoded.len();
+        let len = encoded.bytes_len();
         self.make_room(end, len);
         match end {
             End::Tail => encoded.append(&mut self.bytes),
@@ -171,7 +171,7 @@ impl Node {
 
     /// Writes an element in place of `removed` bytes from `offset` on.
     fn splice(&mut self, offset: usize, removed: usize, encoded: &Encoded<'_>) {
-        let len = encoded.len();
+        let len = encoded.bytes_len();
         self.make_room(End::Tail, len.saturating_sub(removed));
         let (from, end) = (self.start as usize + offset, self.bytes.len());
         if len > removed {

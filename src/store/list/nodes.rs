@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::Limit;
-use super::element::Encoded;
 use super::node::{End, Node};
+use crate::store::listpack::Encoded;
 use crate::store::packed::Element;
 use crate::store::size_class::allocation_size;
 
@@ -40,6 +40,11 @@ impl Nodes {
     pub fn memory_usage(&self) -> usize {
         let deque = self.deque.capacity() * size_of::<Node>();
         allocation_size(size_of::<Self>()) + allocation_size(deque) + self.bytes
+    }
+
+    /// Number of nodes.
+    pub fn count(&self) -> usize {
+        self.deque.len()
     }
 
     /// A node by its place.

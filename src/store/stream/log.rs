@@ -291,6 +291,11 @@ impl Log {
         RangeBack { nodes: self.nodes.range(..=to), current: None, from, to }
     }
 
+    /// The nodes in order, each as its entries.
+    pub fn each_node(&self) -> impl ExactSizeIterator<Item = NodeEntries<'_>> {
+        self.nodes.iter().map(|(first, node)| NodeEntries { node, first: *first, at: node.start() })
+    }
+
     /// Whether an entry from `from` on may have been deleted in the midst of others, so that counting the entries
     /// behind an id is no longer a subtraction.
     pub fn is_fragmented_from(&self, from: StreamId) -> bool {
@@ -381,6 +386,28 @@ impl<'a> Iterator for Range<'a> {
             }
             self.current = Some((node, first, entry.end));
             if !entry.is_deleted && entry.id >= self.from {
+                return Some(found(entry));
+            }
+        }
+    }
+}
+
+/// The entries of one node in ascending order; see [`Log::each_node`].
+#[derive(Clone)]
+pub struct NodeEntries<'a> {
+    node: &'a Node,
+    first: StreamId,
+    at: usize,
+}
+
+impl<'a> Iterator for NodeEntries<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        loop {
+            let entry = self.node.at(self.first, self.at)?;
+            self.at = entry.end;
+            if !entry.is_deleted {
                 return Some(found(entry));
             }
         }

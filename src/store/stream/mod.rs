@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 pub use group::{Consumer, Group, Pending};
 pub use id::{IdText, StreamId};
-pub use log::{ENTRY_BYTES_MAX, Entry, Keep, Log, NodeLimits, Policy, Range, RangeBack, Trim};
+pub use log::{ENTRY_BYTES_MAX, Entry, Keep, Log, NodeEntries, NodeLimits, Policy, Range, RangeBack, Trim};
 pub use node::Fields;
 
 use super::size_class::allocation_size;

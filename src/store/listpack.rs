@@ -1,5 +1,5 @@
-//! Elements and their bytes: the entries of Redis's listpack (its specification: antirez/listpack), so that the size of
-//! a node is what Redis would count and a node can stand in a snapshot as it is.
+//! The entries of Redis's listpack (its specification: antirez/listpack): the bytes of a list's elements, so that the size
+//! of a node is what Redis would count and a node can stand in a snapshot as it is.
 //!
 //! An entry is a head (an integer, or a length), the bytes of a string, and a back length: the length of what stands
 //! before it, in groups of seven bits that are read from the right. So a walk goes both ways and both ends pop in
@@ -103,12 +103,12 @@ impl<'a> Encoded<'a> {
 
     /// Bytes that it takes, back length included.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub fn bytes_len(&self) -> usize {
         let len = self.head_len as usize + self.body.len();
         len + back_bytes(len)
     }
 
-    /// Writes it over `out`, which is [`Encoded::len`] bytes long.
+    /// Writes it over `out`, which is [`Encoded::bytes_len`] bytes long.
     #[inline]
     pub fn write(&self, out: &mut [u8]) {
         let head_len = self.head_len as usize;
@@ -261,7 +261,7 @@ mod tests {
         let element = Encoded::new(Element::of(text));
         let mut out = Vec::new();
         element.append(&mut out);
-        let mut written = vec![0; element.len()];
+        let mut written = vec![0; element.bytes_len()];
         element.write(&mut written);
         assert_eq!(out, written);
         out
