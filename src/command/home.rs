@@ -112,6 +112,20 @@ pub enum Ask {
         /// `SAVE`, `NOSAVE`, `NOW`, `FORCE`, `ABORT` as they were given, lower-case.
         options: Vec<String>,
     },
+    /// PSYNC or SYNC: this connection gets the stream, perhaps behind a snapshot, and no reply but that.
+    Sync(SyncRequest),
+    /// REPLCONF ACK: the replica has so many bytes of the stream. Not answered.
+    Acknowledge {
+        /// How many.
+        offset: u64,
+    },
+    /// WAIT: replies how many replicas have what this client wrote.
+    Wait {
+        /// How many it waits for.
+        replicas: usize,
+        /// For how long, milliseconds; `None` for ever.
+        timeout_ms: Option<i64>,
+    },
     /// CONFIG SET of names and values that say where the server listens.
     ConfigListen(OwnedArgs),
     /// CONFIG REWRITE, of directives that have their default too if asked for.
@@ -124,6 +138,19 @@ pub enum Ask {
     Reset,
     /// DEBUG RESTART, CRASH and the like: ends the process abruptly.
     Crash(&'static str),
+}
+
+/// Which part of the stream a replica asks for.
+#[derive(Clone, Debug)]
+pub struct SyncRequest {
+    /// The id that it follows, `?` for none.
+    pub id: String,
+    /// How many bytes of that it has.
+    pub position: Option<u64>,
+    /// Whether this server is to become the master, in a failover that the asking one coordinates.
+    pub takes_over: bool,
+    /// Whether it is SYNC.
+    pub is_old: bool,
 }
 
 /// Which clients CLIENT LIST and CLIENT KILL mean; all given conditions must hold.

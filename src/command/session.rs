@@ -116,6 +116,23 @@ pub struct Changeable {
     tracking: Option<Box<Tracking>>,
 }
 
+/// What a replica says of itself (REPLCONF).
+#[derive(Clone, Debug, Default)]
+pub struct ReplicaHello {
+    /// The port it listens on.
+    pub port: u16,
+    /// The address it announces.
+    pub address: Option<Box<str>>,
+    /// Whether it finds the end of a snapshot of unknown size.
+    pub knows_eof: bool,
+    /// Whether it takes a new id with `+CONTINUE`.
+    pub knows_psync2: bool,
+    /// Whether it wants a snapshot and nothing else.
+    pub only_snapshot: bool,
+    /// Whether it has asked for the stream.
+    pub follows: bool,
+}
+
 /// One client.
 #[derive(Debug)]
 pub struct Session {
@@ -149,6 +166,8 @@ pub struct Session {
     pub tracking: Option<Box<Tracking>>,
     /// Subscriptions that began or ended and that nobody was told of; the connection's loop empties it.
     pub subscription_changes: Vec<SubscriptionChange>,
+    /// What it said of itself as a replica.
+    pub replica: Option<Box<ReplicaHello>>,
     /// MONITOR.
     pub monitor: bool,
     /// READONLY of a cluster client.
@@ -184,6 +203,7 @@ impl Session {
             subscriptions: None,
             tracking: None,
             subscription_changes: Vec::new(),
+            replica: None,
             monitor: false,
             cluster_read_only: false,
             created_at: now,
@@ -192,6 +212,11 @@ impl Session {
             peer_address: Box::default(),
             local_address: Box::default(),
         }
+    }
+
+    /// Whether it is a replica that takes the stream.
+    pub fn follows(&self) -> bool {
+        self.replica.as_ref().is_some_and(|replica| replica.follows)
     }
 
     /// Selected database.

@@ -89,6 +89,11 @@ impl ReplyTo {
     pub fn inside(id: SocketId, index: usize) -> Self {
         Self { id, inside: Some(index) }
     }
+
+    /// Whether it is one inside EXEC.
+    pub fn is_inside(&self) -> bool {
+        self.inside.is_some()
+    }
 }
 
 /// What an [`Ask`] that has no place inside EXEC is answered there.
@@ -151,6 +156,9 @@ impl Core {
             }
             Ask::ConfigListen(pairs) => self.set_listening(to, &pairs),
             Ask::ConfigRewrite { everything } => self.rewrite_config(to, everything),
+            Ask::Sync(request) => self.asking_for_stream.push((id, request)),
+            Ask::Acknowledge { offset } => self.take_acknowledgement(own, id, offset),
+            Ask::Wait { replicas, timeout_ms } => self.wait_for_replicas(own, to, replicas, timeout_ms),
             Ask::Reset => self.reset(id),
             Ask::Crash(how) => {
                 crate::warning!("DEBUG {how} was asked for: the process ends here");
@@ -306,7 +314,7 @@ impl Core {
                 self.effect_listeners.retain(|&listener| listener != (home, connection));
             }
             ServerMessage::Flush { home, ticket } => {
-                self.feed_listeners();
+                self.replicate(own);
                 self.send_told(home, ticket, 0, Vec::new());
             }
             ServerMessage::Feed { connection, bytes } => {
@@ -321,6 +329,8 @@ impl Core {
                 self.served(own, ticket, database, &arguments, &reply);
             }
             ServerMessage::KeyReady(ticket) => self.key_ready(own, ticket),
+            ServerMessage::ToMaster(message) => self.take_report(own, message),
+            ServerMessage::FromMaster(message) => self.obey(message),
             ServerMessage::Stop => self.stopping = true,
         }
     }
@@ -401,7 +411,8 @@ impl Core {
 
     /// On shard zero: without anybody who listens no effects are collected.
     pub fn stop_effects_of_nobody(&mut self, own: &mut Shard) {
-        if own.effects_on() && self.server.effect_listeners.load(Ordering::Relaxed) == 0 {
+        let is_needed = self.master.has_backlog() || self.server.effect_listeners.load(Ordering::Relaxed) > 0;
+        if own.effects_on() && !is_needed {
             self.switch_effects(own, false);
         }
     }
@@ -442,13 +453,9 @@ impl Core {
     }
 
     /// On shard zero: passes the stream on to those who take it.
-    pub fn feed_listeners(&mut self) {
-        if self.home.merged.is_empty() {
-            return;
-        }
-        let bytes = std::mem::take(&mut self.home.merged).bytes;
+    pub fn feed_listeners(&self, bytes: &[u8]) {
         for &(home, connection) in &self.effect_listeners {
-            let feed = ServerMessage::Feed { connection, bytes: bytes.clone() };
+            let feed = ServerMessage::Feed { connection, bytes: bytes.to_vec() };
             self.shards.send(home, Message::Server(feed));
         }
     }

@@ -23,7 +23,13 @@ fn passes(filter: &ClientFilter, session: &Session, now: UnixMillis) -> bool {
 }
 
 fn kind_of(session: &Session) -> ClientKind {
-    if session.subscriptions.is_some() { ClientKind::Pubsub } else { ClientKind::Normal }
+    if session.follows() {
+        ClientKind::Replica
+    } else if session.subscriptions.is_some() {
+        ClientKind::Pubsub
+    } else {
+        ClientKind::Normal
+    }
 }
 
 /// The line of a client in CLIENT LIST, as Redis 7.2 writes it, with its line end.
@@ -31,6 +37,9 @@ fn line(connection: &Connection, fd: i32, now: UnixMillis) -> String {
     let session = &connection.session;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut flags = String::new();
+    if session.follows() {
+        flags.push('S');
+    }
     if session.monitor {
         flags.push('O');
     }

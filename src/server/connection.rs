@@ -101,6 +101,8 @@ pub(super) struct Connection {
     pub is_ready_early: bool,
     /// Whether a blocking command is under way: everything behind it waits.
     pub is_blocking: bool,
+    /// Whether shard zero waits for the kernel to have what this was fed of the stream.
+    pub is_fed: bool,
     /// Whether the stream of effects goes to it.
     pub takes_effects: bool,
     /// Whether it is counted among the clients with subscriptions.
@@ -150,6 +152,7 @@ impl Connection {
             retry: None,
             is_ready_early: false,
             is_blocking: false,
+            is_fed: false,
             takes_effects: false,
             is_subscriber: false,
             is_caching: false,

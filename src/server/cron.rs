@@ -63,6 +63,7 @@ impl Cron {
         own.bound_tracked(env);
         if core.id == 0 {
             server.sample(Monotonic::now());
+            core.keep_replication_time(own);
             core.stop_effects_of_nobody(own);
         }
         let evicting = Monotonic::now();
@@ -169,7 +170,7 @@ impl Core {
             .flatten()
             .filter(|connection| now - connection.session.active_at > limit && connection.is_settled())
             .filter(|connection| !connection.session.monitor && !connection.takes_effects)
-            .filter(|connection| !connection.is_subscriber)
+            .filter(|connection| !connection.is_subscriber && !connection.session.follows())
             .map(|connection| connection.socket)
             .collect();
         for id in idle {

@@ -13,10 +13,12 @@ use super::ask::{EFFECTS_BARRIER, Tell};
 use super::connection::{Connection, Phase};
 use super::cron::Cron;
 use super::listening::{Listeners, Relisten};
+use super::master::Master;
 use super::subscribers::Subscribers;
 use super::tick::Input;
 use crate::base::clock::{Monotonic, UnixMillis, unix_millis};
 use crate::base::slot::ShardId;
+use crate::command::home::SyncRequest;
 use crate::command::notice::Actor;
 use crate::command::session::Session;
 use crate::command::tracking::Options;
@@ -28,6 +30,7 @@ use crate::shard::cell::Shards;
 use crate::shard::home::Home;
 use crate::shard::message::{Answers, Message, ServerMessage, Ticket};
 use crate::shard::owner::Shard;
+use crate::shard::replicas::ToMaster;
 use crate::state::Server;
 use crate::state::counters::ShardCounters;
 
@@ -119,6 +122,12 @@ pub(super) struct Core {
     pub subscribers: Subscribers,
     /// Clients that have their invalidations sent elsewhere from now on, and where that is.
     pub redirecting: Vec<(Ticket, Options, Option<Actor>)>,
+    /// On shard zero: the replicas of this server.
+    pub master: Box<Master>,
+    /// Replicas that ask for the stream.
+    pub asking_for_stream: Vec<(SocketId, SyncRequest)>,
+    /// Connections whose kernel has what they were fed of the stream.
+    pub fed: Vec<SocketId>,
     /// Replies to DEBUG EFFECTS-SYNC that wait for their barrier.
     pub syncing: Vec<Ticket>,
     /// Whether somebody watches all commands or a pause may hold them back, as of this tick.
@@ -175,6 +184,9 @@ impl Executor {
             relisten: Vec::new(),
             subscribers: Subscribers::default(),
             redirecting: Vec::new(),
+            master: Box::default(),
+            asking_for_stream: Vec::new(),
+            fed: Vec::new(),
             syncing: Vec::new(),
             is_watchful: false,
             is_strict: false,
@@ -231,6 +243,7 @@ impl Executor {
         self.core.end_postponement(own);
         let mut worked = !self.events.is_empty() || !self.core.ready.is_empty();
         let inputs = self.take_events();
+        self.core.note_fed(own);
         // Before any command runs: what its client may have seen elsewhere began with messages that wait here.
         worked |= self.core.empty_inbox(own);
         self.core.keep_limits(own);
@@ -252,7 +265,8 @@ impl Executor {
             shards.deliver(own);
         }
         self.core.file_slow(own);
-        self.core.feed_listeners();
+        self.begin_syncs(own);
+        self.core.replicate(own);
         self.relisten();
         self.core.begin_redirecting(own);
         self.flush_connections();
@@ -332,6 +346,8 @@ impl Executor {
                         } else {
                             IDLE_BUFFER_BYTES_MAX
                         });
+                        let has_taken = !connection.has_output() && std::mem::take(&mut connection.is_fed);
+                        self.core.fed.extend(has_taken.then_some(id));
                         self.core.mark_dirty(id);
                     }
                 }
@@ -780,7 +796,8 @@ impl Core {
         let limits = self.config.client_output_buffer_limits;
         let now = self.now;
         let Some(connection) = self.connection(id) else { return false };
-        let class = if connection.takes_effects || connection.session.monitor {
+        let class = if connection.takes_effects || connection.session.monitor || connection.session.follows()
+        {
             ClientClass::Replica
         } else if connection.is_subscriber {
             ClientClass::Pubsub
@@ -819,6 +836,10 @@ impl Core {
         }
         if connection.takes_effects {
             self.stop_effects(id);
+        }
+        if connection.session.follows() {
+            let gone = ToMaster::Gone((self.id, id.to_u64()));
+            self.shards.send(0, Message::Server(ServerMessage::ToMaster(gone)));
         }
         if let Some(index) = self.paused.iter().position(|&paused| paused == id) {
             self.paused.swap_remove(index);

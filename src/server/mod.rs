@@ -14,6 +14,8 @@ mod cron;
 mod evict;
 mod executor;
 mod listening;
+mod master;
+mod replication;
 mod subscribers;
 mod survey;
 mod tick;

@@ -38,6 +38,8 @@ pub(super) struct Wait {
     deadline: Option<UnixMillis>,
     /// Where it stands if its keys are on several shards, so that it runs from here.
     trials: Option<Trials>,
+    /// Whether it waits for replicas (WAIT), of which shard zero knows.
+    on_replicas: bool,
 }
 
 impl Core {
@@ -48,6 +50,19 @@ impl Core {
             shards: vec![from],
             deadline: self.deadline(timeout_ms),
             trials: None,
+            on_replicas: false,
+        };
+        self.begin_wait(ticket, wait);
+    }
+
+    /// A connection here waits for replicas to have what it wrote.
+    pub fn block_on_replicas(&mut self, ticket: Ticket, timeout_ms: Option<i64>) {
+        let wait = Wait {
+            sequence: ticket.sequence,
+            shards: Vec::new(),
+            deadline: self.deadline(timeout_ms),
+            trials: None,
+            on_replicas: true,
         };
         self.begin_wait(ticket, wait);
     }
@@ -71,6 +86,7 @@ impl Core {
             shards,
             deadline: self.deadline(wish.timeout_ms),
             trials: Some(Trials::default()),
+            on_replicas: false,
         };
         if let Some(retry) = self.connection(id).and_then(|connection| connection.retry.as_mut())
             && let Some(arguments) = wish.arguments
@@ -169,11 +185,15 @@ impl Core {
         let Some(wait) = connection.blocked.as_deref_mut() else { return };
         let ticket = Ticket { connection: id.to_u64(), sequence: wait.sequence };
         let owners = wait.trials.is_none().then(|| wait.shards.clone());
+        let on_replicas = wait.on_replicas;
         let ends = wait.trials.as_mut().is_none_or(|trials| trials.end(end));
         let deadline = wait.deadline.take();
         let retry = if owners.is_none() && ends { connection.retry.take() } else { None };
         if let Some(deadline) = deadline {
             self.deadlines.remove(&(deadline, id.to_u64()));
+        }
+        if on_replicas {
+            return self.end_wait_for_replicas(ticket, end);
         }
         if let Some(owners) = owners {
             return self.tell_waited(ticket, &owners, end);
@@ -243,6 +263,9 @@ impl Core {
         }
         let blocked = &self.counters().blocked_clients;
         blocked.set(blocked.get().saturating_sub(1));
+        if wait.on_replicas && is_gone {
+            self.end_wait_for_replicas(ticket, End::Gone);
+        }
         if wait.trials.is_some() || is_gone {
             self.tell_waited(ticket, &wait.shards, End::Gone);
         }

@@ -18,6 +18,7 @@ use crate::store::entry::Entry;
 use super::announce::Post;
 use super::blocked::{End, Seat};
 use super::locks::Claims;
+use super::replicas::{FromMaster, ToMaster};
 use super::stream::{Place, Record};
 
 /// Names a reply that a connection of the home shard waits for.
@@ -299,6 +300,8 @@ pub enum Message {
     },
     /// Home to owner: keys that a client no longer watches. Not answered.
     Unwatch(Vec<Name>),
+    /// Home to owner: tell shard zero, behind all effects so far, that this was reached. Not answered.
+    Mark(ShardId, Ticket),
     /// Home to owner: a blocked command waits no more. Answered as the end says, unless it was served meanwhile.
     Unblock(Seat, End),
     /// Home to owner: a blocked command that was told that a key is ready looks later (CLIENT PAUSE). Not answered.
@@ -424,6 +427,10 @@ pub enum ServerMessage {
     },
     /// Owner to home: a key that the command of this reply waits for has changed. The home shard tries again.
     KeyReady(Ticket),
+    /// Something about replicas, to shard zero.
+    ToMaster(ToMaster),
+    /// Something about replicas, from shard zero.
+    FromMaster(FromMaster),
     /// Every shard: the process is stopping. Not answered.
     Stop,
 }

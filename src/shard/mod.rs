@@ -12,6 +12,7 @@ pub mod locks;
 pub mod message;
 pub mod owner;
 pub mod plan;
+pub mod replicas;
 pub mod route;
 #[cfg(test)]
 mod simulation;

@@ -397,6 +397,11 @@ impl Shard {
         }
     }
 
+    /// Has shard zero told when everything that happened here is in the stream.
+    pub fn mark_stream(&mut self, home: ShardId, ticket: Ticket) {
+        self.records.push(Record::Mark(home, ticket));
+    }
+
     /// Switches the collection of effects; only while no transaction is under way (under a barrier).
     pub fn set_effects(&mut self, on: bool) {
         self.effects.on = on;

@@ -218,6 +218,7 @@ impl Server {
         self.commands.reset();
         self.errors.reset();
         self.rates.reset();
+        self.replication.reset_statistics();
     }
 
     /// Most bytes that were in use when somebody looked; who looks often (shard zero) keeps it true.

@@ -112,6 +112,13 @@ impl Replication {
         }
     }
 
+    /// CONFIG RESETSTAT.
+    pub fn reset_statistics(&self) {
+        for counter in [&self.full_syncs, &self.partial_syncs, &self.refused_partial_syncs] {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// The names of the stream now.
     pub fn history(&self) -> History {
         lock(&self.history).clone()

@@ -3,6 +3,7 @@
 //! `shards` is our own.
 
 use std::fmt::Write;
+use std::sync::atomic::Ordering;
 
 use super::statistics;
 use crate::base::number::format_f64;
@@ -12,6 +13,7 @@ use crate::state::Server;
 use crate::state::counters::{Counter, ShardCounters, Totals};
 use crate::state::process::{self, CpuOf};
 use crate::state::rates::Rate;
+use crate::state::replication::ReplicaState;
 use crate::store::access::lru_clock;
 
 /// The version of Redis whose behaviour this is.
@@ -347,9 +349,9 @@ fn stats(of: &Subject<'_>, out: &mut String) {
         instantaneous_input_repl_kbps: "0.00",
         instantaneous_output_repl_kbps: "0.00",
         rejected_connections: of.since_reset(|totals| totals.connections_rejected),
-        sync_full: 0,
-        sync_partial_ok: 0,
-        sync_partial_err: 0,
+        sync_full: of.server.replication.full_syncs.load(Ordering::Relaxed),
+        sync_partial_ok: of.server.replication.partial_syncs.load(Ordering::Relaxed),
+        sync_partial_err: of.server.replication.refused_partial_syncs.load(Ordering::Relaxed),
         expired_keys: of.since_reset(|totals| totals.expired_keys),
         expired_subkeys: of.since_reset(|totals| totals.expired_fields),
         expired_stale_perc: "0.00",
@@ -401,24 +403,41 @@ fn stats(of: &Subject<'_>, out: &mut String) {
 }
 
 fn replication(of: &Subject<'_>, out: &mut String) {
-    let id = of.server.replication.history().id;
+    let registers = &of.server.replication;
+    let (history, replicas, backlog) = (registers.history(), registers.replicas(), registers.backlog());
     fields!(out,
         role: "master",
-        connected_slaves: 0,
+        connected_slaves: replicas.len(),
     );
     if of.config.min_replicas_to_write > 0 && of.config.min_replicas_max_lag > 0 {
-        fields!(out, min_slaves_good_slaves: 0,);
+        fields!(out, min_slaves_good_slaves: registers.good_replicas.load(Ordering::Relaxed),);
     }
+    for (number, replica) in replicas.iter().enumerate() {
+        let lag =
+            if replica.state == ReplicaState::Online { (of.now - replica.acknowledged_at) / 1000 } else { 0 };
+        let _ = write!(
+            out,
+            "slave{number}:ip={},port={},state={},offset={},lag={lag}\r\n",
+            replica.address,
+            replica.port,
+            replica.state.name(),
+            replica.offset,
+        );
+    }
+    let (second_id, second_offset) = match history.second {
+        Some((id, end)) => (id, end as i64 + 1),
+        None => ("0".repeat(40), -1),
+    };
     fields!(out,
         master_failover_state: "no-failover",
-        master_replid: id,
-        master_replid2: "0".repeat(40),
-        master_repl_offset: 0,
-        second_repl_offset: -1,
-        repl_backlog_active: 0,
+        master_replid: history.id,
+        master_replid2: second_id,
+        master_repl_offset: registers.offset(),
+        second_repl_offset: second_offset,
+        repl_backlog_active: u8::from(backlog.is_active),
         repl_backlog_size: of.config.repl_backlog_size,
-        repl_backlog_first_byte_offset: 0,
-        repl_backlog_histlen: 0,
+        repl_backlog_first_byte_offset: backlog.first_offset,
+        repl_backlog_histlen: backlog.length,
     );
 }
 

@@ -10,6 +10,7 @@ mod latency;
 mod lolwut;
 mod memory;
 mod redact;
+mod replicas;
 mod slowlog;
 mod statistics;
 
@@ -65,6 +66,9 @@ pub const COMMANDS: &[Command] = &[
         "Shows every command that the server runs, as it runs.",
         "O(1)",
     ),
+    replicas::PSYNC,
+    replicas::REPLCONF,
+    replicas::ROLE,
     row("shutdown", -1, shutdown)
         .flags(ADMIN_NO_SCRIPT.union(Flags::NO_MULTI).union(Flags::SENTINEL).union(Flags::ALLOW_BUSY))
         .docs(
@@ -76,10 +80,12 @@ pub const COMMANDS: &[Command] = &[
     container("slowlog")
         .docs("2.2.12", "Commands about the log of slow commands.", SUBCOMMAND_COST)
         .subcommands(slowlog::COMMANDS),
+    replicas::SYNC,
     row("time", 1, time)
         .flags(ANYTIME.union(Flags::FAST))
         .docs("2.6.0", "Tells the time of the server's clock.", "O(1)")
         .tips(&["nondeterministic_output"]),
+    replicas::WAIT,
 ];
 
 const fn container(name: &'static str) -> Command {

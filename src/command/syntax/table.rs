@@ -388,6 +388,7 @@ const GENERIC: Family = &[
     ("ttl", &[key("key", 0)]),
     ("type", &[key("key", 0)]),
     ("unlink", &[key("key", 0).multiple()]),
+    ("wait", &[integer("numreplicas"), integer("timeout")]),
 ];
 
 const HYPERLOGLOG: Family = &[
@@ -456,6 +457,7 @@ const SERVER: Family = &[
     ("latency|reset", &[string("event").optional().multiple()]),
     ("lolwut", &[integer("version").after("VERSION").optional()]),
     ("memory|usage", &[key("key", 0), integer("count").after("SAMPLES").optional()]),
+    ("psync", &[string("replicationid"), integer("offset")]),
     (
         "shutdown",
         &[
