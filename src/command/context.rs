@@ -14,7 +14,7 @@ use crate::base::slot::ShardId;
 use crate::config::Config;
 use crate::resp::Reply;
 use crate::resp::error::WRONG_TYPE;
-use crate::store::access::{lfu_decayed, lfu_minutes, lru_clock};
+use crate::store::access::{first_access, lfu_decayed, lfu_minutes, lru_clock};
 use crate::store::entry::{Entry, NewValue};
 use crate::store::keyspace::Keyspace;
 use crate::store::table::EntryRef;
@@ -532,11 +532,6 @@ fn view_as<T: Collection, R>(
             None
         }
     }
-}
-
-/// The access field of a new entry: its least recent use for LRU, or a counter of 5 and the minute for LFU, as Redis.
-pub fn first_access(now: UnixMillis, config: &Config) -> u32 {
-    if config.maxmemory_policy.is_lfu() { (lfu_minutes(now) << 8) | 5 } else { lru_clock(now) }
 }
 
 /// The access field after a use.

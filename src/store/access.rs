@@ -2,6 +2,7 @@
 //! Both are laid out as in Redis, whose documentation of `maxmemory-policy` describes them.
 
 use crate::base::clock::UnixMillis;
+use crate::config::Config;
 
 /// Seconds, modulo 2^24: the resolution of the LRU clock.
 pub fn lru_clock(now: UnixMillis) -> u32 {
@@ -24,6 +25,11 @@ pub fn lfu_decayed(access: u32, now: UnixMillis, decay_minutes: u32) -> u8 {
     let elapsed = lfu_minutes(now).wrapping_sub(access >> 8) & 0xFFFF;
     let periods = elapsed.checked_div(decay_minutes).unwrap_or(0);
     counter.saturating_sub(periods.min(255) as u8)
+}
+
+/// The access field of a new entry: its least recent use for LRU, or a counter of 5 and the minute for LFU, as Redis.
+pub fn first_access(now: UnixMillis, config: &Config) -> u32 {
+    if config.maxmemory_policy.is_lfu() { (lfu_minutes(now) << 8) | 5 } else { lru_clock(now) }
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use super::database_index;
 use crate::base::clock::UnixMillis;
 use crate::command::args::Cursor;
-use crate::command::context::{Context, KeyspaceEvents, first_access};
+use crate::command::context::{Context, KeyspaceEvents};
 use crate::resp::error::{NO_SUCH_KEY, SAME_OBJECT, SYNTAX};
+use crate::store::access::first_access;
 use crate::store::entry::Entry;
 
 /// RENAME

@@ -52,6 +52,11 @@ impl Set {
         }
     }
 
+    /// An empty set in the form of large ones.
+    pub fn of_table() -> Self {
+        Self { form: Form::Table(Box::new(Table::of_elements())) }
+    }
+
     /// To be read.
     pub fn view(&self) -> SetView<'_> {
         match &self.form {
