@@ -8,7 +8,7 @@ use rand::rngs::SmallRng;
 use super::Run;
 use super::context::{Context, Wish, run};
 use super::effect::{Effects, Propagation};
-use super::gate::{Admission, Node, admit};
+use super::gate::{Admission, Node, Refuses, admit};
 use super::home::{HomeContext, Then};
 use super::notice::{Notice, Notices};
 use super::session::{Caller, Session};
@@ -181,6 +181,8 @@ pub struct HomeCase {
     pub is_out_of_memory: bool,
     /// Whether commands are held back.
     pub is_paused: bool,
+    /// What it refuses as a replica.
+    pub refuses: Refuses,
     /// The clock.
     pub now: UnixMillis,
     rng: SmallRng,
@@ -206,6 +208,7 @@ impl HomeCase {
             shard: 0,
             is_out_of_memory: false,
             is_paused: false,
+            refuses: Refuses::default(),
             now,
             rng: SmallRng::seed_from_u64(1),
         }
@@ -237,6 +240,7 @@ impl HomeCase {
             slots: &self.server.slots,
             is_out_of_memory,
             is_paused: self.is_paused,
+            refuses: self.refuses,
         };
         let row = match admit(&mut self.session, resolve(arguments), arguments, &self.config, node) {
             Admission::Run(row) => row,

@@ -176,7 +176,8 @@ fn describe_server(home: &mut HomeContext<'_>) {
     reply.int(version);
     reply.bulk(b"id");
     reply.int(home.session.id as i64);
-    for (name, value) in [("mode", mode), ("role", "master")] {
+    let role = if home.server.following.master().is_some() { "replica" } else { "master" };
+    for (name, value) in [("mode", mode), ("role", role)] {
         reply.bulk(name.as_bytes());
         reply.bulk(value.as_bytes());
     }

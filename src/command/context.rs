@@ -121,7 +121,7 @@ impl Context<'_> {
     pub fn read<R>(&mut self, key: &[u8], read: impl FnOnce(Option<&Entry>, &mut Reply<'_>) -> R) -> R {
         let database = self.caller.database as usize;
         if let Some(entry) = self.keyspace.find(database, key) {
-            if !entry.is_expired(self.now) {
+            if !self.caller.is_over(&entry, self.now) {
                 if !self.caller.no_touch {
                     entry.set_access(next_access(entry.access(), self.now, self.config, self.rng));
                 }
@@ -157,7 +157,7 @@ impl Context<'_> {
         self.expire_fields_of::<T>(key);
         let database = self.caller.database as usize;
         if let Some(entry) = self.keyspace.find(database, key) {
-            if !entry.is_expired(self.now) {
+            if !self.caller.is_over(&entry, self.now) {
                 return view_as::<T, R>(Some(&entry), &mut self.reply, read);
             }
             self.expire(database, key);
@@ -228,7 +228,7 @@ impl Context<'_> {
     pub fn exists_in(&mut self, database: usize, key: &[u8]) -> bool {
         match self.keyspace.find(database, key) {
             None => false,
-            Some(entry) if entry.is_expired(self.now) => {
+            Some(entry) if self.caller.is_over(&entry, self.now) => {
                 self.expire(database, key);
                 false
             }
@@ -272,6 +272,11 @@ impl Context<'_> {
         }
     }
 
+    /// Whether a key that gets this time is to go at once. On a replica it waits, hidden, until the master removes it.
+    pub fn is_past(&self, at: UnixMillis) -> bool {
+        at <= self.now && !self.keyspace.follows
+    }
+
     /// Changes the entry of `key` in place, with one lookup; `None` when there is none or its time has come. Follow it
     /// with [`Context::modified`].
     #[inline]
@@ -279,7 +284,7 @@ impl Context<'_> {
         let hash = self.keyspace.hash(key);
         let index = self.caller.database as usize;
         let mut entry = self.keyspace.database_mut(index).find_mut(hash, key)?;
-        if !entry.is_expired(self.now) {
+        if !self.caller.is_over(&entry, self.now) {
             return Some(change(&mut entry));
         }
         drop(entry);
@@ -326,7 +331,7 @@ impl Context<'_> {
         let hash = self.keyspace.hash(key);
         let index = self.caller.database as usize;
         let Some(mut entry) = self.keyspace.database_mut(index).find_mut(hash, key) else { return Ok(None) };
-        if entry.is_expired(self.now) {
+        if self.caller.is_over(&entry, self.now) {
             drop(entry);
             self.expire(index, key);
             return Ok(None);

@@ -4,13 +4,15 @@
 //! Only what the home shard can judge from the session is here. What depends on where and when a command runs (memory,
 //! pauses, the role of the server) is judged there; it uses [`refuse`] to the same end.
 
-use super::session::Session;
+use super::session::{Queue, Session};
 use super::table::Resolved;
 use super::{Command, Flags, cluster};
 use crate::base::number::until_zero;
 use crate::base::slot::{ShardId, SlotMap};
 use crate::config::{Config, ProtectedAction};
-use crate::resp::error::{NO_AUTH, OUT_OF_MEMORY, unknown_subcommand, wrong_arity};
+use crate::resp::error::{
+    LOADING, MASTER_DOWN, NO_AUTH, OUT_OF_MEMORY, READ_ONLY, unknown_subcommand, wrong_arity,
+};
 
 /// Bytes of a client's words that an error shows.
 const SHOWN_BYTES_MAX: usize = 128;
@@ -42,6 +44,26 @@ pub struct Node<'a> {
     pub is_out_of_memory: bool,
     /// Whether CLIENT PAUSE holds the command back, if nothing else speaks against it.
     pub is_paused: bool,
+    /// What a replica refuses.
+    pub refuses: Refuses,
+}
+
+/// What a replica refuses to its clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refuses {
+    /// Writes (`replica-read-only`).
+    pub writes: bool,
+    /// What shows data that may be old: the link to the master is down (`replica-serve-stale-data`).
+    pub stale: bool,
+    /// What has no place while a snapshot of the master is loaded.
+    pub while_loading: bool,
+}
+
+impl Refuses {
+    /// Whether it refuses anything.
+    pub fn is_anything(self) -> bool {
+        self != Self::default()
+    }
 }
 
 /// A command before the gate, as reasons to refuse it look at it.
@@ -70,6 +92,7 @@ pub fn admit(
         && !row.flags.contains(Flags::PROTECTED)
         && !node.is_out_of_memory
         && !node.is_paused
+        && !node.refuses.is_anything()
     {
         let visitor = Visitor { session, row, arguments, config, node };
         return match served_elsewhere(visitor) {
@@ -108,7 +131,10 @@ fn admit_slowly(
         not_in_transactions,
         served_elsewhere,
         out_of_memory,
+        read_only,
         only_subscribes,
+        cut_off,
+        loading,
     ];
     let visitor = Visitor { session, row, arguments, config, node };
     if let Some(text) = reasons.iter().find_map(|reason| reason(visitor)) {
@@ -210,6 +236,33 @@ fn out_of_memory(visitor: Visitor<'_>) -> Option<String> {
         _ => true,
     };
     refused.then(|| OUT_OF_MEMORY.into())
+}
+
+/// A replica takes writes from its master only; EXEC is judged by its queue.
+fn read_only(visitor: Visitor<'_>) -> Option<String> {
+    let queued = queued_for(visitor).map_or(Flags::empty(), |queue| queue.flags());
+    let refused = visitor.node.refuses.writes && (visitor.row.flags | queued).contains(Flags::WRITE);
+    refused.then(|| READ_ONLY.into())
+}
+
+fn cut_off(visitor: Visitor<'_>) -> Option<String> {
+    let shows_data = |row: &Command| !row.flags.contains(Flags::STALE);
+    let queued =
+        queued_for(visitor).is_some_and(|queue| queue.commands.iter().any(|queued| shows_data(queued.row)));
+    (visitor.node.refuses.stale && (shows_data(visitor.row) || queued)).then(|| MASTER_DOWN.into())
+}
+
+fn loading(visitor: Visitor<'_>) -> Option<String> {
+    // Clients see the old data until the snapshot is here, so the role may change at any time.
+    let has_no_place = |row: &Command| {
+        row.flags.contains(Flags::NO_ASYNC_LOADING) && !matches!(row.full_name, "replicaof" | "slaveof")
+    };
+    (visitor.node.refuses.while_loading && has_no_place(visitor.row)).then(|| LOADING.into())
+}
+
+/// What EXEC is about to run.
+fn queued_for(visitor: Visitor<'_>) -> Option<&Queue> {
+    visitor.session.queue.as_deref().filter(|_| visitor.row.full_name == "exec")
 }
 
 fn only_subscribes(visitor: Visitor<'_>) -> Option<String> {

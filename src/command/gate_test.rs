@@ -197,3 +197,43 @@ fn a_pause_holds_back_only_what_nothing_else_speaks_against() {
     assert_eq!(client.run("set a 1"), "+PAUSED\r\n");
     assert_eq!(client.run("foo"), "-ERR unknown command 'foo', with args beginning with: \r\n");
 }
+
+#[test]
+fn a_replica_takes_no_writes_of_clients() {
+    let mut client = HomeCase::new();
+    client.run("multi");
+    client.run("set a 1");
+    client.refuses.writes = true;
+    let refusal = "READONLY You can't write against a read only replica.\r\n";
+    assert_eq!(client.run("exec"), format!("-EXECABORT Transaction discarded because of: {refusal}"));
+    assert_eq!(client.run("mset a 1 b 2"), format!("-{refusal}"));
+    assert_eq!(client.run("get a"), "+get\r\n");
+    client.run("multi");
+    assert_eq!(client.run("get a"), "+QUEUED\r\n");
+    assert_eq!(client.run("exec"), "<Exec>");
+    client.run("multi");
+    assert_eq!(client.run("set a 1"), format!("-{refusal}"));
+    assert_eq!(client.run("exec"), "-EXECABORT Transaction discarded because of previous errors.\r\n");
+}
+
+#[test]
+fn a_replica_that_lost_its_master_shows_no_data() {
+    let mut client = HomeCase::new();
+    client.run("multi");
+    client.run("get a");
+    client.refuses.stale = true;
+    let refusal = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n";
+    assert_eq!(client.run("exec"), format!("-EXECABORT Transaction discarded because of: {refusal}"));
+    assert_eq!(client.run("get a"), format!("-{refusal}"));
+    assert_eq!(client.run("client getname"), "$-1\r\n");
+    assert_eq!(client.run("multi"), "+OK\r\n");
+    assert_eq!(client.run("exec"), "<Exec>");
+}
+
+#[test]
+fn a_replica_may_change_its_master_while_it_loads() {
+    let mut client = HomeCase::new();
+    client.refuses.while_loading = true;
+    assert_eq!(client.run("get a"), "+get\r\n");
+    assert_eq!(client.run("replicaof no one"), "<Ask(Follow(None))>");
+}

@@ -8,7 +8,7 @@ use super::args::OwnedArgs;
 use super::session::Session;
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
-use crate::config::Config;
+use crate::config::{Config, Primary};
 use crate::resp::Reply;
 use crate::state::Server;
 
@@ -107,6 +107,8 @@ pub enum Ask {
         /// For how long.
         micros: u64,
     },
+    /// REPLICAOF: follows another server, or nobody any more. Replies OK once every shard knows.
+    Follow(Option<Primary>),
     /// SHUTDOWN.
     Shutdown {
         /// `SAVE`, `NOSAVE`, `NOW`, `FORCE`, `ABORT` as they were given, lower-case.

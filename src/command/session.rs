@@ -9,6 +9,7 @@ use super::{Command, Flags};
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
 use crate::resp::reply::Protocol;
+use crate::store::entry::Entry;
 
 /// What travels with a command to the shard that runs it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,16 @@ pub struct Caller {
     pub tracks: bool,
     /// Whether it came over a port on which other shards' keys are answered with MOVED.
     pub cluster_port: bool,
+    /// Whether it is the master's stream: what that did is not judged again.
+    pub from_master: bool,
+}
+
+impl Caller {
+    /// Whether it sees nothing of the entry since its time is over. A master's stream sees it until the master removes it.
+    #[inline]
+    pub fn is_over(&self, entry: &Entry, now: UnixMillis) -> bool {
+        entry.is_expired(now) && !self.from_master
+    }
 }
 
 /// CLIENT REPLY.

@@ -26,6 +26,13 @@ pub const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or us
 pub const CLUSTER_DISABLED: &str = "ERR This instance has cluster support disabled";
 /// A write is refused because `maxmemory` is reached and nothing can be evicted.
 pub const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+/// A write to a replica.
+pub const READ_ONLY: &str = "READONLY You can't write against a read only replica.";
+/// A replica that lost its master is asked for data.
+pub const MASTER_DOWN: &str =
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+/// A dataset is being loaded.
+pub const LOADING: &str = "LOADING Redis is loading the dataset in memory";
 /// EXEC after an error while queueing.
 pub const EXEC_ABORT: &str = "EXECABORT Transaction discarded because of previous errors.";
 /// Source and destination are one object.

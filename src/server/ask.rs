@@ -14,7 +14,9 @@ use crate::command::session::{Caller, Session};
 use crate::command::table::{Resolved, resolve};
 use crate::command::tracking::Options;
 use crate::command::{Command, Flags};
+use crate::config::Primary;
 use crate::net::SocketId;
+use crate::notice;
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
 use crate::shard::blocked::End;
@@ -150,6 +152,7 @@ impl Core {
                 std::thread::sleep(Duration::from_micros(micros));
                 self.reply_to(to, |reply| reply.ok());
             }
+            Ask::Follow(master) => self.ask_to_follow(own, to, master),
             Ask::Shutdown { .. } => {
                 crate::warning!("User requested shutdown...");
                 self.stop_all();
@@ -266,6 +269,10 @@ impl Core {
                 self.end_pause();
                 (0, Vec::new())
             }
+            Question::BeganToFollow => {
+                self.unblock_all();
+                (0, Vec::new())
+            }
             // Answered by `Executor::relisten`.
             Question::Listen(_) => (0, Vec::new()),
         }
@@ -331,6 +338,9 @@ impl Core {
             ServerMessage::KeyReady(ticket) => self.key_ready(own, ticket),
             ServerMessage::ToMaster(message) => self.take_report(own, message),
             ServerMessage::FromMaster(message) => self.obey(message),
+            ServerMessage::Follow { home, ticket, master } => self.follow(own, master, Some((home, ticket))),
+            ServerMessage::Master(stream) => self.master_reached(*stream),
+            ServerMessage::RoleSettled => self.role_settled(own),
             ServerMessage::Stop => self.stopping = true,
         }
     }
@@ -428,7 +438,29 @@ impl Core {
         let Resolved::Row(row) = resolve(arguments) else { return };
         let caller = Caller { database, ..Caller::default() };
         let requests = vec![Request::Run { row, caller, arguments }];
-        self.begin(own, Ticket { connection: u64::MAX, sequence }, requests, false, &[], true);
+        self.begin(own, Ticket { connection: Ticket::OF_SERVER, sequence }, requests, false, &[], true);
+    }
+
+    /// REPLICAOF: shard zero does it; what follows on the connection waits for that.
+    fn ask_to_follow(&mut self, own: &mut Shard, to: ReplyTo, master: Option<Primary>) {
+        let Some(connection) = self.connection(to.id) else { return };
+        let protocol = connection.session.caller.protocol;
+        let by = connection.session.peer_address.clone();
+        let ticket = match to.inside {
+            None => connection.wait(false),
+            Some(index) => Ticket::of_inside(to.id.to_u64(), index),
+        };
+        connection.is_blocking |= to.inside.is_none();
+        match &master {
+            Some(Primary { host, port }) => {
+                notice!("REPLICAOF {host}:{port} enabled (user request from '{by}')")
+            }
+            None if own.keyspace.follows => notice!("MASTER MODE enabled (user request from '{by}')"),
+            None => {}
+        }
+        self.tells.insert(ticket, Tell::new(1, Fold::Ok, protocol));
+        let follow = ServerMessage::Follow { home: self.id, ticket, master };
+        self.shards.send(0, Message::Server(follow));
     }
 
     /// DEBUG EFFECTS-SYNC: a reading barrier, then a question to shard zero that follows all effects.

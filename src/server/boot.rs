@@ -56,11 +56,12 @@ pub fn serve(sources: &Sources) -> ExitCode {
     }
 }
 
-/// Says which directives that guard data are taken but do nothing: nothing is saved, and no other server is followed.
+/// Says which directives that guard data are taken but do nothing: nothing is saved.
 fn warn_of_idle_directives(config: &Config) {
-    let given = [("appendonly", config.appendonly), ("replicaof", config.replicaof.is_some())];
-    for (name, _) in given.iter().filter(|(_, is_given)| *is_given) {
-        warning!("WARNING: '{name}' is taken but has no effect: this version keeps all data in memory only");
+    if config.appendonly {
+        warning!(
+            "WARNING: 'appendonly' is taken but has no effect: this version keeps all data in memory only"
+        );
     }
 }
 
@@ -117,7 +118,14 @@ fn start(config: Config) -> Result<(), String> {
     let server = Arc::new(server);
     let hashers = RandomState::new();
     let databases = config.databases;
-    let shards = (0..count).map(|id| Shard::new(id, databases, hashers.clone(), seed)).collect();
+    let is_replica = config.replicaof.is_some();
+    server.replication.is_replica.store(is_replica, Ordering::Release);
+    let shards = (0..count).map(|id| {
+        let mut shard = Shard::new(id, databases, hashers.clone(), seed);
+        shard.keyspace.follows = is_replica;
+        shard
+    });
+    let shards = shards.collect();
     let shards = Arc::new(Shards::new(shards, Arc::clone(&server)));
     stop_on_signals(&shards)?;
     run(&config, &machine, mode, listeners, &shards, &hashers, seed)?;

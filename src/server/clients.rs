@@ -25,6 +25,8 @@ fn passes(filter: &ClientFilter, session: &Session, now: UnixMillis) -> bool {
 fn kind_of(session: &Session) -> ClientKind {
     if session.follows() {
         ClientKind::Replica
+    } else if session.caller.from_master {
+        ClientKind::Master
     } else if session.subscriptions.is_some() {
         ClientKind::Pubsub
     } else {
@@ -39,6 +41,9 @@ fn line(connection: &Connection, fd: i32, now: UnixMillis) -> String {
     let mut flags = String::new();
     if session.follows() {
         flags.push('S');
+    }
+    if session.caller.from_master {
+        flags.push('M');
     }
     if session.monitor {
         flags.push('O');

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::block::Block;
+use super::replica::Progress;
 use super::waiting::{Retry, Wait};
 use crate::base::slot::ShardId;
 use crate::command::session::{ReplyMode, Session};
@@ -103,6 +104,10 @@ pub(super) struct Connection {
     pub is_blocking: bool,
     /// Whether shard zero waits for the kernel to have what this was fed of the stream.
     pub is_fed: bool,
+    /// How far the stream is applied, if it is the link to the master.
+    pub progress: Option<Box<Progress>>,
+    /// Whether what came is not the protocol.
+    pub is_garbled: bool,
     /// Whether the stream of effects goes to it.
     pub takes_effects: bool,
     /// Whether it is counted among the clients with subscriptions.
@@ -153,6 +158,8 @@ impl Connection {
             is_ready_early: false,
             is_blocking: false,
             is_fed: false,
+            progress: None,
+            is_garbled: false,
             takes_effects: false,
             is_subscriber: false,
             is_caching: false,
@@ -250,6 +257,16 @@ impl Connection {
         ticket
     }
 
+    /// Number of the next request that has to wait for its reply.
+    pub fn asked(&self) -> u64 {
+        self.first_sequence + self.slots.len() as u64
+    }
+
+    /// Number of the first request that is not answered.
+    pub fn answered(&self) -> u64 {
+        self.first_sequence
+    }
+
     /// Gives what was staged last a place of its own.
     fn close_staged(&mut self) {
         if let Some(start) = self.open.take() {
@@ -259,7 +276,7 @@ impl Connection {
 
     /// Whether the command that is being run is answered (CLIENT REPLY).
     pub fn wants_reply(&self) -> bool {
-        matches!(self.session.reply_mode, ReplyMode::On | ReplyMode::SkipNext)
+        self.progress.is_none() && matches!(self.session.reply_mode, ReplyMode::On | ReplyMode::SkipNext)
     }
 
     /// Whether a reply with this number is still to come.

@@ -65,6 +65,7 @@ impl Cron {
             server.sample(Monotonic::now());
             core.keep_replication_time(own);
             core.stop_effects_of_nobody(own);
+            core.attend_link();
         }
         let evicting = Monotonic::now();
         core.make_room(own);
@@ -83,7 +84,10 @@ fn clear_away(env: Env<'_>, own: &mut Shard) -> Option<Duration> {
     let is_over = |started: Monotonic| Monotonic::now().nanos_since(started) > SLICE.as_nanos() as u64;
     let mut pause = None;
     let started = Monotonic::now();
-    if env.server.active_expire.load(std::sync::atomic::Ordering::Relaxed) && !env.is_paused() {
+    if env.server.active_expire.load(std::sync::atomic::Ordering::Relaxed)
+        && !env.is_paused()
+        && !own.keyspace.follows
+    {
         while expire_slice(env, own) {
             if is_over(started) {
                 let percent = 25 + 2 * env.config.active_expire_effort.saturating_sub(1);
@@ -170,6 +174,7 @@ impl Core {
             .flatten()
             .filter(|connection| now - connection.session.active_at > limit && connection.is_settled())
             .filter(|connection| !connection.session.monitor && !connection.takes_effects)
+            .filter(|connection| connection.progress.is_none())
             .filter(|connection| !connection.is_subscriber && !connection.session.follows())
             .map(|connection| connection.socket)
             .collect();

@@ -31,7 +31,8 @@ impl Core {
         let server = &self.server;
         if let Some(connection) = self.connections.get_mut(index).and_then(Option::as_deref_mut) {
             let bytes = connection.memory_usage() as u64;
-            let is_spared = connection.session.no_evict || connection.takes_effects;
+            let is_spared =
+                connection.session.no_evict || connection.takes_effects || connection.progress.is_some();
             let weight = Weight { bytes, evictable: if is_spared { 0 } else { bytes } };
             let old = std::mem::replace(&mut connection.weight, weight);
             enter(&server.shards[self.id], old, weight);

@@ -14,6 +14,7 @@ use super::connection::{Connection, Phase};
 use super::cron::Cron;
 use super::listening::{Listeners, Relisten};
 use super::master::Master;
+use super::replica::{Follower, ROLE_BARRIER};
 use super::subscribers::Subscribers;
 use super::tick::Input;
 use crate::base::clock::{Monotonic, UnixMillis, unix_millis};
@@ -128,6 +129,8 @@ pub(super) struct Core {
     pub asking_for_stream: Vec<(SocketId, SyncRequest)>,
     /// Connections whose kernel has what they were fed of the stream.
     pub fed: Vec<SocketId>,
+    /// On shard zero: the master that is followed.
+    pub follower: Follower,
     /// Replies to DEBUG EFFECTS-SYNC that wait for their barrier.
     pub syncing: Vec<Ticket>,
     /// Whether somebody watches all commands or a pause may hold them back, as of this tick.
@@ -187,6 +190,7 @@ impl Executor {
             master: Box::default(),
             asking_for_stream: Vec::new(),
             fed: Vec::new(),
+            follower: Follower::default(),
             syncing: Vec::new(),
             is_watchful: false,
             is_strict: false,
@@ -267,6 +271,9 @@ impl Executor {
         self.core.file_slow(own);
         self.begin_syncs(own);
         self.core.replicate(own);
+        if self.core.id == 0 {
+            self.attend_master(own);
+        }
         self.relisten();
         self.core.begin_redirecting(own);
         self.flush_connections();
@@ -314,6 +321,7 @@ impl Executor {
                 }
                 Event::Received { id, buffer } => {
                     self.core.counters().input_bytes.add(buffer.len() as u64);
+                    self.core.note_received(id, buffer.len());
                     match self.core.connection(id) {
                         Some(connection) if connection.phase == Phase::Open => {
                             if std::mem::take(&mut connection.has_input) {
@@ -402,7 +410,8 @@ impl Executor {
         let unparsed = connection.unparsed();
         // Of one that blocks the end must be seen.
         let behind = !connection.is_settled() && !connection.is_blocking || connection.is_ready;
-        if behind && unparsed > WAITING_INPUT_BYTES_MAX && !connection.is_paused {
+        let is_link = connection.progress.is_some();
+        if behind && unparsed > WAITING_INPUT_BYTES_MAX && !connection.is_paused && !is_link {
             connection.is_paused = true;
             self.ring.pause_receive(id);
         } else if connection.is_paused && unparsed <= WAITING_INPUT_BYTES_MAX {
@@ -413,7 +422,7 @@ impl Executor {
         if self.core.config.maxmemory_clients != 0 {
             self.core.weigh(id.index());
         }
-        if unparsed > limit {
+        if unparsed > limit && !is_link {
             self.core.counters().query_limit_disconnections.add(1);
             self.core.break_connection(id);
         }
@@ -499,7 +508,8 @@ impl Executor {
             let Some(connection) = self.core.connection(id) else { continue };
             let is_over = match connection.phase {
                 Phase::Open => false,
-                Phase::Broken => true,
+                // What the master sent must have been applied or not, before it is asked for more.
+                Phase::Broken => connection.progress.is_none() || connection.is_settled(),
                 Phase::Closing => connection.output_bytes() == 0 && connection.is_settled(),
             };
             if is_over {
@@ -720,9 +730,11 @@ impl Core {
             }
         }
         while let Some(mut finished) = self.home.finished.pop_front() {
-            if finished.ticket.connection == u64::MAX {
-                if finished.ticket.sequence == EFFECTS_BARRIER {
-                    self.effects_barrier_passed();
+            if finished.ticket.connection == Ticket::OF_SERVER {
+                match finished.ticket.sequence {
+                    EFFECTS_BARRIER => self.effects_barrier_passed(),
+                    ROLE_BARRIER => self.role_barrier_passed(own),
+                    _ => {}
                 }
                 continue;
             }
@@ -781,6 +793,7 @@ impl Core {
         if let Some(wait) = wait {
             self.wait_is_over(id, &wait, false);
         }
+        self.note_answered(id);
         self.mark_dirty(id);
         self.end_if_finished(id);
     }
@@ -795,7 +808,9 @@ impl Core {
     fn passes_output_limit(&mut self, id: SocketId) -> bool {
         let limits = self.config.client_output_buffer_limits;
         let now = self.now;
-        let Some(connection) = self.connection(id) else { return false };
+        let Some(connection) = self.connection(id).filter(|connection| connection.progress.is_none()) else {
+            return false;
+        };
         let class = if connection.takes_effects || connection.session.monitor || connection.session.follows()
         {
             ClientClass::Replica
@@ -825,6 +840,9 @@ impl Core {
         self.unweigh(&mut connection);
         if let Some(wait) = connection.blocked.take() {
             self.wait_is_over(id, &wait, true);
+        }
+        if let Some(progress) = connection.progress.take() {
+            self.link_lost(&connection, &progress);
         }
         connection.session.unwatch();
         let unwatched = std::mem::take(&mut connection.session.unwatched);

@@ -3,7 +3,7 @@
 //! [`boot`] checks the machine and starts one [`executor`] per shard; that reaps the ring and drives a [`tick`], which
 //! parses, routes and runs commands; [`ask`] does what handlers ask of connections and other shards; [`clients`]
 //! answers questions about clients; [`subscribers`] is who hears of messages and of changes of keys; [`cron`] is what
-//! happens by the clock.
+//! happens by the clock; [`replica`] follows a master.
 
 mod ask;
 mod block;
@@ -15,6 +15,7 @@ mod evict;
 mod executor;
 mod listening;
 mod master;
+mod replica;
 mod replication;
 mod subscribers;
 mod survey;

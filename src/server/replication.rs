@@ -108,7 +108,6 @@ impl Core {
     }
 
     /// On shard zero of a replica: bytes of its master's stream, up to a point outside of any MULTI, for its own replicas.
-    #[allow(dead_code)]
     pub fn proxy_stream(&mut self, own: &mut Shard, bytes: &[u8]) {
         let (config, server) = (self.config.clone(), self.server.clone());
         let view = View { now: self.now, config: &config, registers: &server.replication };
@@ -119,11 +118,23 @@ impl Core {
 
     /// On shard zero of a replica: what it has begins at this position of another history (the registers have that already); its
     /// own replicas synchronize anew. Until now it may have had none.
-    #[allow(dead_code)]
     pub fn restart_stream(&mut self, own: &mut Shard, position: u64) {
         let (config, server) = (self.config.clone(), self.server.clone());
         let view = View { now: self.now, config: &config, registers: &server.replication };
         self.master.restart(view, position);
+        self.follow_orders(own);
+    }
+
+    /// On shard zero of a replica: the stream goes on where it broke off, and is kept from now on if it was not.
+    pub fn resume_stream(&mut self) {
+        let (config, server) = (self.config.clone(), self.server.clone());
+        let view = View { now: self.now, config: &config, registers: &server.replication };
+        self.master.start_backlog(view);
+    }
+
+    /// On shard zero: the history has another name, which replicas learn when they come again.
+    pub fn disconnect_replicas(&mut self, own: &mut Shard) {
+        self.master.disconnect_all();
         self.follow_orders(own);
     }
 

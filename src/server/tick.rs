@@ -14,8 +14,8 @@ use crate::base::limits::{
     COMMANDS_PER_TICK_MAX, ELEMENT_DISTANCE, PREFETCH_DISTANCE, UNANSWERED_COMMANDS_MAX,
 };
 use crate::base::slot::ShardId;
-use crate::command::args::OwnedArgs;
-use crate::command::gate::{Admission, Node, admit};
+use crate::command::args::{OwnedArgs, is_word};
+use crate::command::gate::{Admission, Node, Refuses, admit};
 use crate::command::home::{HomeContext, Then};
 use crate::command::session::{Caller, ReplyMode, Session};
 use crate::command::table::{Resolved, resolve};
@@ -136,6 +136,8 @@ impl Core {
         let mut plain: Vec<Plain> = Vec::with_capacity(inputs.len());
         let mut used = Vec::with_capacity(inputs.len());
         self.is_watchful = self.is_monitored() || self.server.pause.current(self.now).is_some();
+        let refuses = self.refuses(own);
+        self.is_watchful |= refuses.stale || refuses.while_loading;
         self.is_strict = self.config.pipeline_order == PipelineOrder::Strict && self.shards.len() > 1;
         self.is_parsing = true;
         for input in inputs.iter() {
@@ -147,6 +149,9 @@ impl Core {
         self.is_parsing = false;
         self.run_plain(own, &arguments, &plain);
         for (input, used) in inputs.iter_mut().zip(used) {
+            if self.follower.link == Some(input.connection) {
+                self.note_parsed(input.connection, &input.bytes(ring)[input.used..used]);
+            }
             input.used = used;
         }
     }
@@ -176,6 +181,7 @@ impl Core {
                     self.make_ready(id);
                     return used;
                 }
+                Ended::Closed if self.follower.link == Some(id) => return used,
                 Ended::Closed => return bytes.len(),
                 Ended::Error(sentence) => {
                     if !self.is_settled(id) {
@@ -183,7 +189,7 @@ impl Core {
                         return used;
                     }
                     self.protocol_error(id, &sentence);
-                    return bytes.len();
+                    return if self.follower.link == Some(id) { used } else { bytes.len() };
                 }
                 Ended::Command(length, first) => {
                     self.set_in_hand(id, bytes.len() - used);
@@ -241,7 +247,10 @@ impl Core {
         plain: &mut Vec<Plain>,
     ) -> Ended {
         let limits = Limits {
-            bulk_bytes_max: self.config.proto_max_bulk_len as i64,
+            bulk_bytes_max: match connection.progress {
+                Some(_) => i64::MAX,
+                None => self.config.proto_max_bulk_len as i64,
+            },
             unauthenticated: !connection.session.authenticated && !self.config.requirepass.is_empty(),
         };
         while *used < bytes.len() {
@@ -259,6 +268,9 @@ impl Core {
                 Parsed::Incomplete(_) => return Ended::Input,
                 Parsed::Nothing(length) => *used += length,
                 Parsed::Error(sentence) => return Ended::Error(sentence),
+                Parsed::Inline(..) if connection.progress.is_some() => {
+                    return Ended::Error("Master using the inline protocol. Desync?".to_owned());
+                }
                 Parsed::Inline(length, words) => return Ended::Inline(length, words),
                 Parsed::Command(length) => {
                     let Some((row, target)) = self.plain_target(connection, &arguments[first..]) else {
@@ -329,6 +341,11 @@ impl Core {
 
     fn protocol_error(&mut self, id: SocketId, sentence: &str) {
         let Some(connection) = self.connection(id) else { return };
+        if connection.progress.is_some() {
+            crate::warning!("Protocol error ({sentence}) from master");
+            connection.is_garbled = true;
+            return self.break_connection(id);
+        }
         crate::verbose!("Protocol error ({sentence}) from client: {}", connection.session.peer_address);
         let protocol = connection.session.caller.protocol;
         Reply::new(connection.reply_buffer(), protocol).error(format!("ERR {sentence}"));
@@ -357,19 +374,28 @@ impl Core {
         if must_settle {
             return Step::Wait;
         }
+        if connection.progress.is_some() && is_word(arguments[0], "replconf") {
+            self.answer_master(id, arguments);
+            return self.taken(id);
+        }
         let is_paused = self.is_paused(id, row, resolved);
+        let refuses = self.refuses(own);
         let env = self.env(&self.config, &self.server);
         let Some(connection) = self.connections.get_mut(id.index()).and_then(Option::as_deref_mut) else {
             return Step::Taken;
         };
         let is_judged_here = connection.session.queue.is_some() || target == Target::Spanning;
-        let is_out_of_memory = is_judged_here && !own.make_room(env);
-        let node = Node { shard: self.id, slots: &self.server.slots, is_out_of_memory, is_paused };
+        let is_link = connection.progress.is_some();
+        let is_out_of_memory = is_judged_here && !own.make_room(env) && !is_link;
+        let refuses = if is_link { Refuses::default() } else { refuses };
+        let node = Node { shard: self.id, slots: &self.server.slots, is_out_of_memory, is_paused, refuses };
         let row = match admit(&mut connection.session, resolved, arguments, &self.config, node) {
             Admission::Run(row) => row,
             Admission::Paused => return Step::Paused,
             Admission::Queued => {
-                connection.reply_buffer().extend_from_slice(b"+QUEUED\r\n");
+                if connection.wants_reply() {
+                    connection.reply_buffer().extend_from_slice(b"+QUEUED\r\n");
+                }
                 return self.taken(id);
             }
             Admission::Refused(error) => {

@@ -14,7 +14,7 @@ use crate::command::undelivered::put_back;
 use crate::command::{Command, Flags};
 use crate::net::SocketId;
 use crate::resp::Reply;
-use crate::shard::blocked::{End, UNBLOCKED};
+use crate::shard::blocked::{BEGAN_TO_FOLLOW, End, UNBLOCKED};
 use crate::shard::message::{Message, Ticket};
 use crate::shard::owner::Shard;
 use crate::shard::plan::Request;
@@ -179,6 +179,16 @@ impl Core {
         waits
     }
 
+    /// Nobody may go on waiting: the server follows a master now. As in Redis the clients are told and cut off.
+    pub fn unblock_all(&mut self) {
+        let waiting = self.connections.iter().flatten().filter(|connection| connection.blocked.is_some());
+        let waiting: Vec<SocketId> = waiting.map(|connection| connection.socket).collect();
+        for id in waiting {
+            self.end_wait(id, End::Follows);
+            self.end_after_replies(id);
+        }
+    }
+
     fn end_wait(&mut self, id: SocketId, end: End) {
         let Some(connection) = self.connection(id) else { return };
         let protocol = connection.session.caller.protocol;
@@ -206,10 +216,11 @@ impl Core {
         let mut reply = Reply::new(&mut bytes, protocol);
         match end {
             End::Error => reply.error(UNBLOCKED),
+            End::Follows => reply.error(BEGAN_TO_FOLLOW),
             End::Timeout | End::Gone => reply.null_array(),
         }
         if let Some(retry) = retry {
-            self.count_home(id, retry.row, started, end == End::Error, &retry.arguments.slices());
+            self.count_home(id, retry.row, started, end != End::Timeout, &retry.arguments.slices());
         }
         self.answer(ticket, &bytes);
     }

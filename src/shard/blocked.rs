@@ -26,12 +26,17 @@ pub enum End {
     Timeout,
     /// `CLIENT UNBLOCK … ERROR`.
     Error,
+    /// The server follows a master now.
+    Follows,
     /// Nobody waits for a reply any more.
     Gone,
 }
 
 /// The error of [`End::Error`].
 pub const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+/// The error of [`End::Follows`].
+pub const BEGAN_TO_FOLLOW: &str =
+    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
 
 /// Whether a command that may wait takes its turn behind those who wait already. XREAD takes nothing away.
 pub fn takes_turns(row: &Command) -> bool {

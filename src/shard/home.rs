@@ -16,7 +16,7 @@ use super::cell::{Shards, Token};
 use super::message::{
     Answers, Batch, HOME_SHIFT, Message, Moved, Outcome, Part, ServerMessage, Ticket, TransactionId, Work,
 };
-use super::owner::{Shard, Slow};
+use super::owner::{Shard, Slow, note_failed};
 use super::plan::{Extent, Planner, Request, extent};
 use super::stream::{Merged, Stream};
 use super::transaction::{Gathering, Next, Traces, Transaction};
@@ -28,6 +28,7 @@ use crate::command::effect::{Effects, Propagation};
 use crate::command::session::{Caller, Watch};
 use crate::command::{Command, Flags, Run};
 use crate::resp::Reply;
+use crate::resp::error::READ_ONLY;
 use crate::resp::reply::Protocol;
 use crate::store::entry::Entry;
 use crate::store::keyspace::Keyspace;
@@ -473,6 +474,8 @@ impl Home {
         let mut reply = Vec::new();
         let mut wish = None;
         let scratch = &mut self.scratch;
+        (scratch.follows, scratch.keeps_expired) =
+            (own.keyspace.follows, own.keyspace.follows || env.is_paused());
         let dirty_before = scratch.counters.dirty;
         let mut versions = Vec::with_capacity(entries.len());
         let mut names = Vec::with_capacity(entries.len());
@@ -499,7 +502,9 @@ impl Home {
             own.make_room_within(env, (transaction.id, order as u32));
             own.announce();
         }
-        if !awaited.is_empty() && !is_served {
+        if own.refuses_write(env, caller, ticket, row) {
+            Reply::new(&mut reply, caller.protocol).error(READ_ONLY);
+        } else if !awaited.is_empty() && !is_served {
             wish = Some(Wish { keys: awaited, timeout_ms: None, arguments: None });
         } else if let Run::Keyspace(handler) = row.run {
             own.notices.actor = Some(actor);
@@ -525,6 +530,9 @@ impl Home {
             let succeeded = context::run(&mut context, handler, &arguments.slices());
             wish = context.blocked.take();
             own.notices.collects_for_others = false;
+            if !succeeded && caller.from_master {
+                note_failed(env, row, &reply);
+            }
             let nanos = crate::base::clock::Monotonic::now().nanos_since(started);
             if wish.is_none() {
                 own.count(env, (self.id, ticket), row, &arguments.slices(), nanos, succeeded);

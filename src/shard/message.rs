@@ -13,6 +13,7 @@ use crate::command::effect::Effect;
 use crate::command::notice::{Actor, Notice};
 use crate::command::pubsub::Listening;
 use crate::command::session::Caller;
+use crate::config::Primary;
 use crate::store::entry::Entry;
 
 use super::announce::Post;
@@ -31,6 +32,9 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    /// The connection of what the server does of its own.
+    pub const OF_SERVER: u64 = u64::MAX;
+
     /// In the number of a request: it is a command inside an EXEC under way.
     const INSIDE: u64 = 1 << 63;
 
@@ -431,8 +435,38 @@ pub enum ServerMessage {
     ToMaster(ToMaster),
     /// Something about replicas, from shard zero.
     FromMaster(FromMaster),
+    /// To shard zero: a client wants the server to follow another one, or nobody. Answered with [`ServerMessage::Told`].
+    Follow {
+        /// Home shard of the client.
+        home: ShardId,
+        /// For which reply.
+        ticket: Ticket,
+        /// Whom.
+        master: Option<Primary>,
+    },
+    /// The thread that reached the master to shard zero, which goes on with the stream. Not answered.
+    Master(Box<MasterStream>),
+    /// Shard zero to itself, behind all effects of before the barrier that made the shards those of another role.
+    RoleSettled,
     /// Every shard: the process is stopping. Not answered.
     Stop,
+}
+
+/// The master's stream, as it was reached.
+#[derive(Debug)]
+pub struct MasterStream {
+    /// Number of the order to reach it, which may be void meanwhile.
+    pub order: u64,
+    /// The socket.
+    pub socket: OwnedFd,
+    /// Bytes of the stream that came already.
+    pub received: Vec<u8>,
+    /// Name of the history, if it is another one now.
+    pub id: Option<String>,
+    /// After a snapshot: the bytes of the history that are in it. Otherwise the stream goes on where it broke off.
+    pub offset: Option<u64>,
+    /// Whether the master waits to hear that the snapshot is here.
+    pub acknowledges: bool,
 }
 
 /// Listening sockets for each shard, with the tags of their listeners.
@@ -461,6 +495,8 @@ pub enum Question {
         /// The client.
         id: u64,
     },
+    /// The server follows a master now: nobody may go on waiting to take something from it.
+    BeganToFollow,
     /// Nothing: an answer means that everything sent before was seen.
     Fence,
 }

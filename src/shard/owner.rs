@@ -2,6 +2,8 @@
 
 mod late;
 mod reading;
+mod role;
+mod room;
 mod waiting;
 
 use std::collections::VecDeque;
@@ -12,6 +14,7 @@ use rand::rngs::SmallRng;
 use smallvec::SmallVec;
 
 use self::reading::Reading;
+pub use self::role::note_failed;
 use super::Env;
 use super::announce::Posts;
 use super::blocked::{Blocked, Seat, takes_turns};
@@ -32,11 +35,9 @@ use crate::command::notice::{Actor, Notice, Notices};
 use crate::command::session::Caller;
 use crate::command::slice::Slice;
 use crate::command::{Command, Flags, Run};
-use crate::config::MaxmemoryPolicy;
 use crate::resp::Reply;
-use crate::resp::error::OUT_OF_MEMORY;
+use crate::resp::error::{OUT_OF_MEMORY, READ_ONLY};
 use crate::store::entry::ValueRef;
-use crate::store::evict::Rules;
 use crate::store::keyspace::Keyspace;
 
 /// Requests that are not transactions have this bit, so that the two kinds of ids never meet.
@@ -539,7 +540,7 @@ impl Shard {
     pub fn work(&mut self, env: Env<'_>, id: TransactionId, work: Work, last: bool) -> Outcome {
         let Some(mut held) = self.held.remove(&id) else { return Outcome::Put };
         let env = Env { now: held.now, ..env };
-        self.keyspace.keeps_expired = env.is_paused();
+        self.keep_expired(env);
         self.evicts_apart = held.is_locked;
         let outcome = match work {
             Work::Run { checks, list } => self.run_part(env, &mut held, &checks, &list),
@@ -624,6 +625,11 @@ impl Shard {
         for &PartCommand { order, row, caller, ticket, arguments } in &list.commands {
             let (arguments, after) = rest.split_at(arguments as usize);
             rest = after;
+            if self.refuses_write(env, caller, ticket, row) {
+                Reply::new(&mut bytes, caller.protocol).error(READ_ONLY);
+                ends.push((order, bytes.len() as u32));
+                continue;
+            }
             if row.flags.contains(Flags::DENYOOM) {
                 self.make_room(env);
             }
@@ -684,13 +690,18 @@ impl Shard {
         out: &mut Vec<u8>,
         locked: Option<RequestId>,
     ) -> Served {
-        self.keyspace.keeps_expired = env.is_paused();
-        if row.flags.contains(Flags::DENYOOM) && !self.make_room(env) {
+        self.keep_expired(env);
+        if row.flags.contains(Flags::DENYOOM) && !self.make_room(env) && !caller.from_master {
             env.server.commands.of(self.id, row.index).reject();
             Reply::new(out, caller.protocol).error(OUT_OF_MEMORY);
             return Served::Replied;
         }
-        let may_block = row.flags.contains(Flags::BLOCKING);
+        if self.refuses_write(env, caller, ticket, row) {
+            env.server.commands.of(self.id, row.index).reject();
+            Reply::new(out, caller.protocol).error(READ_ONLY);
+            return Served::Replied;
+        }
+        let may_block = row.flags.contains(Flags::BLOCKING) && !caller.from_master;
         // On behalf of another executor it runs while that of this shard sleeps, which could not go on.
         let slice = (env.executor == self.id).then(Slice::default);
         let start = out.len();
@@ -735,6 +746,7 @@ impl Shard {
         may_block: bool,
         slice: Option<Slice>,
     ) -> Ran {
+        let start = out.len();
         let mut reply = Reply::new(out, caller.protocol);
         let Run::Keyspace(handler) = row.run else {
             reply.error("ERR command does not run on a shard");
@@ -763,6 +775,9 @@ impl Shard {
         };
         let succeeded = context::run(&mut context, handler, arguments);
         let (wish, slice) = (context.blocked.take(), context.slice);
+        if !succeeded && caller.from_master {
+            role::note_failed(env, row, context.reply.written_since(start));
+        }
         if caller.tracks && row.flags.contains(Flags::READONLY) && slice.is_none_or(|slice| slice.is_first())
         {
             for spec in row.keys {
@@ -825,75 +840,5 @@ impl Shard {
         if !row.flags.contains(Flags::SKIP_SLOWLOG) {
             self.slow.push(Slow { home, ticket, micros, arguments: OwnedArgs::copy(arguments) });
         }
-    }
-
-    /// Evicts for a command that runs over gathered entries, `order` of transaction `id`. What had to go for it goes
-    /// before it.
-    pub fn make_room_within(&mut self, env: Env<'_>, (id, order): (TransactionId, u32)) {
-        self.evicts_apart = self.held.get(&id).is_none_or(|held| held.is_locked);
-        self.make_room(env);
-        self.evicts_apart = true;
-        if let Some(held) = self.held.get_mut(&id) {
-            let evicted = self.effects.commands.drain(..);
-            held.effects.extend(evicted.map(|effect| ((order, false), effect)));
-        }
-    }
-
-    /// Evicts until memory is below `maxmemory`; `false` when a write must be refused.
-    #[inline]
-    pub fn make_room(&mut self, env: Env<'_>) -> bool {
-        env.config.maxmemory == 0 || self.evict(env)
-    }
-
-    /// Publishes what waits to be freed here: for every shard it counts as free.
-    fn publish_lazy(&self, env: Env<'_>) {
-        env.server.shards[self.id].lazy_bytes.set(self.keyspace.lazy_bytes() as u64);
-    }
-
-    /// Evicts from this shard while the process is above `maxmemory`; `false` when a write must be refused. The limit
-    /// is shared: a shard that has nothing to give lets the write pass as long as another can give.
-    ///
-    /// What runs without locks may lose a key that it has written itself, so there the effects stay with its own. What
-    /// runs under locks loses none of its keys, but others may write the evicted ones before it ends.
-    fn evict(&mut self, env: Env<'_>) -> bool {
-        env.publish_memory();
-        self.publish_lazy(env);
-        let excess = env.server.memory_excess(env.config.maxmemory);
-        if excess == 0 {
-            return true;
-        }
-        let policy = env.config.maxmemory_policy;
-        if policy == MaxmemoryPolicy::NoEviction {
-            return false;
-        }
-        if env.is_paused() {
-            return true;
-        }
-        let rules = Rules {
-            policy,
-            samples: env.config.maxmemory_samples,
-            lfu_decay_minutes: env.config.lfu_decay_time,
-        };
-        let mut freed = 0;
-        while freed < excess {
-            let is_claimed = |hash| self.locks.is_claimed(hash);
-            match self.keyspace.evict_one(&rules, &mut self.rng, env.now, is_claimed) {
-                Some((database, entry)) => {
-                    self.effects.push(database, &[b"DEL".as_slice(), entry.key()]);
-                    self.notices.evicted(env.config.notify_keyspace_events, database, entry.key());
-                    freed += entry.memory_usage() as u64;
-                    self.keyspace.discard_entry(entry);
-                    if self.evicts_apart {
-                        self.record_each();
-                    }
-                }
-                None => {
-                    // Others must not wait for what this shard had when it published last.
-                    env.server.shards[self.id].publish_keyspace(&self.keyspace, env.now);
-                    return freed > 0 || env.server.others_can_evict(self.id, policy.is_volatile());
-                }
-            }
-        }
-        true
     }
 }

@@ -6,6 +6,7 @@
 pub mod commands;
 pub mod counters;
 pub mod errors;
+pub mod following;
 pub mod histogram;
 pub mod latency;
 pub mod log;
@@ -27,6 +28,7 @@ use crate::config::Config;
 use commands::Commands;
 use counters::{ShardCounters, Totals};
 use errors::Errors;
+use following::Following;
 use latency::LatencyMonitor;
 use rates::Rates;
 use replication::Replication;
@@ -129,6 +131,8 @@ pub struct Server {
     pub startup_bytes: AtomicU64,
     /// Who follows whom.
     pub replication: Replication,
+    /// The master that is followed.
+    pub following: Following,
     /// 40 hexadecimal digits drawn at start.
     pub run_id: String,
     /// Wall clock at start.
@@ -177,6 +181,7 @@ impl Server {
             startup_bytes: AtomicU64::new(0),
             // Any digits that no other process has: those of the run id backwards.
             replication: Replication::new(run_id.chars().rev().collect()),
+            following: Following::new(config.replicaof.clone()),
             run_id,
             started_at: unix_millis(),
             started: Monotonic::now(),

@@ -57,6 +57,8 @@ pub struct Keyspace {
     pub counters: KeyspaceCounters,
     /// Whether keys whose time has come are only hidden, not removed: while CLIENT PAUSE keeps the dataset as it is.
     pub keeps_expired: bool,
+    /// Whether the keys are those of a master that is followed: that alone removes them.
+    pub follows: bool,
     /// Keys that blocked clients wait for, and those of them that have changed.
     awaited: AHashSet<(u32, Box<[u8]>)>,
     ready: Vec<(u32, Box<[u8]>)>,
@@ -79,6 +81,7 @@ impl Keyspace {
             candidates: Pool::default(),
             counters: KeyspaceCounters::default(),
             keeps_expired: false,
+            follows: false,
             awaited: AHashSet::new(),
             ready: Vec::new(),
             awaited_on_removal: 0,

@@ -113,7 +113,7 @@ fn set_when_allowed(ctx: &mut Context<'_>, key: &[u8], when: UnixMillis, conditi
     if !conditions.allow(when, current) {
         return false;
     }
-    if when <= ctx.now {
+    if ctx.is_past(when) {
         if let Some(entry) = ctx.remove(key) {
             ctx.keyspace.discard_entry(entry);
         }

@@ -228,7 +228,7 @@ pub(super) fn hsetex(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
         Ok(setting) => setting,
         Err(error) => return ctx.reply.error(error),
     };
-    let is_over = setting.deadline.is_some_and(|at_ms| at_ms <= now);
+    let is_over = setting.deadline.is_some_and(|at_ms| ctx.is_past(at_ms));
     let changed = ctx.change_or_create(key, |hash: &mut Hash, config| -> Option<Vec<Option<UnixMillis>>> {
         if !setting.is_allowed(hash) {
             return None;

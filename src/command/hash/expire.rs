@@ -137,7 +137,7 @@ fn set_deadlines(
     conditions: Conditions,
     fields: &[&[u8]],
 ) {
-    let is_over = at_ms <= ctx.now;
+    let is_over = ctx.is_past(at_ms);
     let changed = ctx.change(key, |hash: &mut Hash, _| -> Vec<i64> {
         let mut set = |field: &&[u8]| match hash.view().find(field) {
             None => NO_FIELD,

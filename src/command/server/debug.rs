@@ -40,6 +40,10 @@ pub(super) const COMMAND: Command = Command::new("debug", -2, Group::Server, Run
             "Tells how a value is kept.",
             "O(1)",
         ),
+        on_keys("debug|role-switch", 4, role_switch)
+            .flags(FLAGS.union(Flags::WRITE))
+            .route(Route::EveryShard(Merge::AllOk))
+            .docs("7.2.0", "Makes all shards those of a master or of a replica.", "O(1)"),
         on_keys("debug|populate", -3, populate)
             .flags(FLAGS.union(Flags::WRITE))
             .route(Route::EveryShard(Merge::AllOk))
@@ -303,7 +307,15 @@ fn match_random_strings(home: &mut HomeContext<'_>) -> Then {
 /// DEBUG EFFECTS-SWITCH ON|OFF: the server floor runs it under a barrier, so that the collection of effects begins and
 /// ends at one point of every shard's order.
 fn effects_switch(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
-    ctx.effects.on = is_word(arguments[2], "on");
+    // What a replica does its master has replicated already.
+    ctx.effects.on = is_word(arguments[2], "on") && !ctx.keyspace.follows;
+    ctx.reply.ok();
+}
+
+/// DEBUG ROLE-SWITCH MASTER|REPLICA ON|OFF: likewise, with whether effects are collected from then on.
+fn role_switch(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
+    ctx.keyspace.follows = is_word(arguments[2], "replica");
+    ctx.effects.on = is_word(arguments[3], "on");
     ctx.reply.ok();
 }
 

@@ -405,8 +405,10 @@ fn stats(of: &Subject<'_>, out: &mut String) {
 fn replication(of: &Subject<'_>, out: &mut String) {
     let registers = &of.server.replication;
     let (history, replicas, backlog) = (registers.history(), registers.replicas(), registers.backlog());
+    let role = if of.server.following.master().is_some() { "slave" } else { "master" };
+    fields!(out, role: role,);
+    super::replica::info(of.server, of.config, of.now, out);
     fields!(out,
-        role: "master",
         connected_slaves: replicas.len(),
     );
     if of.config.min_replicas_to_write > 0 && of.config.min_replicas_max_lag > 0 {

@@ -10,6 +10,7 @@ mod latency;
 mod lolwut;
 mod memory;
 mod redact;
+mod replica;
 mod replicas;
 mod slowlog;
 mod statistics;
@@ -77,6 +78,8 @@ pub const COMMANDS: &[Command] = &[
             "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise \
              O(1)",
         ),
+    replica::REPLICAOF,
+    replica::SLAVEOF,
     container("slowlog")
         .docs("2.2.12", "Commands about the log of slow commands.", SUBCOMMAND_COST)
         .subcommands(slowlog::COMMANDS),

@@ -113,6 +113,9 @@ fn begin_sync(home: &mut HomeContext<'_>, request: SyncRequest) -> Then {
 
 /// ROLE
 fn role(home: &mut HomeContext<'_>, _: &[&[u8]]) -> Then {
+    if super::replica::role(home.server, &mut home.reply) {
+        return Then::Done;
+    }
     let replication = &home.server.replication;
     let replicas = replication.replicas();
     let online = replicas.iter().filter(|replica| replica.state == ReplicaState::Online);

@@ -119,7 +119,8 @@ fn are_sets(ctx: &mut Context<'_>, keys: &[&[u8]]) -> bool {
 /// The sets at keys that were read before.
 fn views<'a>(keyspace: &'a Keyspace, caller: Caller, now: UnixMillis, keys: &[&[u8]]) -> Views<'a> {
     let view = |key: &&[u8]| {
-        let entry = keyspace.find(caller.database as usize, key).filter(|entry| !entry.is_expired(now))?;
+        let entry =
+            keyspace.find(caller.database as usize, key).filter(|entry| !caller.is_over(entry, now))?;
         Set::view_in(entry.value())
     };
     keys.iter().map(view).collect()

@@ -289,7 +289,7 @@ fn with_sources<R>(
     }
     let database = ctx.database();
     let source = |key: &&[u8]| {
-        let entry = ctx.keyspace.find(database, key).filter(|entry| !entry.is_expired(ctx.now));
+        let entry = ctx.keyspace.find(database, key).filter(|entry| !ctx.caller.is_over(entry, ctx.now));
         Source::of(entry.map(|entry| entry.value())).unwrap_or(Source::Missing)
     };
     let result = read(keys.iter().map(source).collect());

@@ -95,7 +95,7 @@ pub(super) fn getex(context: &mut Context<'_>, arguments: &[&[u8]]) {
         Change::Keep => {}
         Change::Persist => persist(context, key),
         Change::Expire(expiry) => match expiry.deadline(now, "getex") {
-            Ok(deadline) if expiry.is_absolute() && deadline <= now => delete(context, key),
+            Ok(deadline) if expiry.is_absolute() && context.is_past(deadline) => delete(context, key),
             Ok(deadline) => expire(context, key, deadline),
             Err(error) => {
                 context.reply.truncate(before);

@@ -458,6 +458,7 @@ const SERVER: Family = &[
     ("lolwut", &[integer("version").after("VERSION").optional()]),
     ("memory|usage", &[key("key", 0), integer("count").after("SAMPLES").optional()]),
     ("psync", &[string("replicationid"), integer("offset")]),
+    ("replicaof", MASTER),
     (
         "shutdown",
         &[
@@ -467,9 +468,18 @@ const SERVER: Family = &[
             token("abort", "ABORT").optional().since("7.0.0"),
         ],
     ),
+    ("slaveof", MASTER),
     ("slowlog|get", &[integer("count").optional()]),
     ("swapdb", &[integer("index1"), integer("index2")]),
 ];
+
+const MASTER: &[Argument] = &[one_of(
+    "args",
+    &[
+        block("host-port", &[string("host"), integer("port")]),
+        block("no-one", &[token("no", "NO"), token("one", "ONE")]),
+    ],
+)];
 
 const SET: Family = &[
     ("sadd", &[key("key", 0), string("member").multiple()]),

@@ -4,7 +4,7 @@ use super::{Master, Order, View};
 use crate::base::slot::ShardId;
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
-use crate::shard::blocked::{End, UNBLOCKED};
+use crate::shard::blocked::{BEGAN_TO_FOLLOW, End, UNBLOCKED};
 use crate::shard::message::Ticket;
 
 /// One that waits.
@@ -73,11 +73,8 @@ impl Master {
         // Before all marks came its writes may not be in the stream: nobody can have acknowledged them.
         let count = if waiting.unmarked > 0 { 0 } else { self.acknowledging(waiting.position) };
         let reply = match end {
-            End::Error => {
-                let mut out = Vec::new();
-                Reply::new(&mut out, Protocol::Resp2).error(UNBLOCKED);
-                out
-            }
+            End::Error => error_reply(UNBLOCKED),
+            End::Follows => error_reply(BEGAN_TO_FOLLOW),
             End::Timeout | End::Gone => count_reply(count),
         };
         self.orders.push(Order::Reply(home, ticket, reply));
@@ -88,6 +85,12 @@ impl Master {
         let has_it = |follower: &&super::Follower| follower.is_online() && follower.acknowledged >= position;
         self.followers.iter().filter(has_it).count()
     }
+}
+
+fn error_reply(error: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    Reply::new(&mut out, Protocol::Resp2).error(error);
+    out
 }
 
 fn count_reply(count: usize) -> Vec<u8> {

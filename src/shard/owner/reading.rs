@@ -38,7 +38,7 @@ impl Shard {
     pub fn read_on(&mut self, env: Env<'_>) {
         let Some(mut reading) = self.readings.pop_front() else { return };
         let mut bytes = Vec::new();
-        self.keyspace.keeps_expired = env.is_paused();
+        self.keep_expired(env);
         self.start_clock();
         if self.read_slice(env, &mut reading, &mut bytes) {
             self.send_piece(&reading, bytes);

@@ -9,7 +9,7 @@ use crate::command::context::Wish;
 use crate::command::session::Caller;
 use crate::resp::Reply;
 use crate::shard::Env;
-use crate::shard::blocked::{End, Seat, Turn, UNBLOCKED, Waiter, takes_turns, wanted};
+use crate::shard::blocked::{BEGAN_TO_FOLLOW, End, Seat, Turn, UNBLOCKED, Waiter, takes_turns, wanted};
 use crate::shard::locks::{Claims, Mode};
 use crate::shard::message::{Message, Name, ServerMessage, Ticket, Waits};
 use crate::shard::route::claims_of;
@@ -113,10 +113,11 @@ impl Shard {
         match end {
             End::Timeout => reply.null_array(),
             End::Error => reply.error(UNBLOCKED),
+            End::Follows => reply.error(BEGAN_TO_FOLLOW),
             End::Gone => return,
         }
         let nanos = Monotonic::now().nanos_since(started);
-        self.count(env, seat, waiter.row, &waiter.arguments.slices(), nanos, end != End::Error);
+        self.count(env, seat, waiter.row, &waiter.arguments.slices(), nanos, end == End::Timeout);
         self.send_served(&waiter, bytes);
     }
 
@@ -207,6 +208,10 @@ impl Shard {
             }
         }
         let mut bytes = Vec::new();
+        if self.refuses_write(env, caller, ticket, row) {
+            self.unblock(env, (home, ticket), End::Follows);
+            return true;
+        }
         self.start_clock();
         match self.perform(env, home, ticket, caller, row, &slices, &mut bytes, true, None) {
             Ran::Waits(wish) => {

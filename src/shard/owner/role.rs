@@ -1,0 +1,39 @@
+//! What is different on a shard of a replica: whose writes it takes, and whose removals.
+
+use std::sync::atomic::Ordering;
+
+use super::Shard;
+use crate::command::Command;
+use crate::command::session::Caller;
+use crate::shard::Env;
+use crate::shard::message::Ticket;
+
+impl Shard {
+    /// Whether a command is a write that only the master may send, or the server itself.
+    #[inline]
+    pub fn refuses_write(&self, env: Env<'_>, caller: Caller, ticket: Ticket, row: &Command) -> bool {
+        self.keyspace.follows
+            && row.is_write()
+            && env.config.replica_read_only
+            && !caller.from_master
+            && ticket.connection != Ticket::OF_SERVER
+    }
+
+    /// Sees to it that keys whose time is over stay, hidden, where nobody may remove them.
+    #[inline]
+    pub(super) fn keep_expired(&mut self, env: Env<'_>) {
+        self.keyspace.keeps_expired = self.keyspace.follows || env.is_paused();
+    }
+}
+
+/// A command of the master failed here, so that this replica may differ from it.
+#[cold]
+pub fn note_failed(env: Env<'_>, row: &Command, reply: &[u8]) {
+    env.server.following.failed_commands.fetch_add(1, Ordering::Relaxed);
+    let error = String::from_utf8_lossy(reply);
+    crate::warning!(
+        "== CRITICAL == This replica is sending an error to its master: '{}' after processing the command '{}'",
+        error.trim_start_matches('-').trim_end(),
+        row.full_name
+    );
+}
