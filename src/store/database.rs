@@ -6,6 +6,7 @@
 
 use ahash::RandomState;
 
+use super::cut::{Cut, Sink};
 use super::deadlines::Deadlines;
 use super::entry::{Entry, NewValue, ValueRef};
 use super::expire::ExpireIndex;
@@ -32,6 +33,8 @@ pub struct Database {
     renewal: Option<Renewal>,
     /// Of each hash whose fields have deadlines the earliest.
     field_deadlines: Deadlines,
+    /// The cut of a snapshot that is under way.
+    cut: Option<Box<Cut>>,
 }
 
 /// The old index, while a walk over the table registers all deadlines in the new one. Needed because
@@ -50,6 +53,38 @@ impl Database {
             expires: ExpireIndex::default(),
             renewal: None,
             field_deadlines: Deadlines::default(),
+            cut: None,
+        }
+    }
+
+    /// Has every entry passed to `sink` as it is now, sooner or later: before it changes, or by [`Database::walk_cut`].
+    pub fn cut(&mut self, sink: Box<dyn Sink>) {
+        self.cut = Some(Box::new(Cut::new(self.len(), sink)));
+    }
+
+    /// Whether entries wait to be passed.
+    pub fn is_cut(&self) -> bool {
+        self.cut.is_some()
+    }
+
+    /// Passes some more entries; whether that was all.
+    pub fn walk_cut(&mut self) -> bool {
+        if let Some(cut) = self.cut.take_if(|cut| cut.walk(&self.table)) {
+            cut.finish();
+        }
+        self.cut.is_none()
+    }
+
+    /// Ends a cut that is not wanted any more.
+    pub fn give_cut_up(&mut self) {
+        self.cut = None;
+    }
+
+    /// To be called before an entry of this hash changes, comes or goes.
+    #[inline]
+    fn will_change(&mut self, hash: u64) {
+        if let Some(cut) = &mut self.cut {
+            cut.before_change(&self.table, hash);
         }
     }
 
@@ -74,11 +109,13 @@ impl Database {
     /// [`Database::note_field_deadline`].
     #[inline]
     pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<EntryMut<'_>> {
+        self.will_change(hash);
         self.table.find_mut(hash, key)
     }
 
     /// Adds an entry whose key is absent.
     pub fn insert(&mut self, hash: u64, entry: Entry, now_ms: i64) {
+        self.will_change(hash);
         let (expire, field_deadline) = (entry.expire_at(), entry.field_deadline());
         self.table.insert(hash, entry);
         self.note_deadline(hash, None, expire, now_ms);
@@ -87,6 +124,7 @@ impl Database {
 
     /// Adds an entry in the place of the one with its key, and returns that.
     pub fn replace(&mut self, hash: u64, entry: Entry, now_ms: i64) -> Option<Entry> {
+        self.will_change(hash);
         let Some(mut present) = self.table.find_mut(hash, entry.key()) else {
             self.insert(hash, entry, now_ms);
             return None;
@@ -111,6 +149,7 @@ impl Database {
         access: u32,
         now_ms: i64,
     ) -> Option<Entry> {
+        self.will_change(hash);
         let Some(mut present) = self.table.find_mut(hash, key) else {
             let entry = Entry::new(key, value, expire);
             entry.set_access(access);
@@ -135,6 +174,7 @@ impl Database {
 
     /// Takes the entry of a key out.
     pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
+        self.will_change(hash);
         let entry = self.table.remove(hash, key)?;
         self.note_field_deadline(hash, entry.field_deadline(), None);
         Some(entry)
@@ -142,6 +182,7 @@ impl Database {
 
     /// Sets or removes a key's deadline; `false` if the key is absent.
     pub fn set_expire(&mut self, hash: u64, key: &[u8], expire: Option<i64>, now_ms: i64) -> bool {
+        self.will_change(hash);
         let Some(mut entry) = self.table.find_mut(hash, key) else { return false };
         let old = entry.expire_at();
         entry.set_expire(expire);
@@ -201,6 +242,9 @@ impl Database {
                 self.expires.register(hash, now_ms.saturating_add(RETRY_MS), now_ms);
             } else {
                 let key = entry.key().as_ptr();
+                if let Some(cut) = &mut self.cut {
+                    cut.before_change(&self.table, hash);
+                }
                 let entry = self.table.remove_by_hash(hash, |entry| entry.key().as_ptr() == key)?;
                 self.note_field_deadline(hash, entry.field_deadline(), None);
                 return Some(entry);
@@ -256,6 +300,7 @@ impl Database {
         budget: usize,
         on_expired: impl FnMut(&[u8]),
     ) -> bool {
+        self.will_change(hash);
         let Some(mut entry) = self.table.find_mut(hash, key) else { return false };
         let old = entry.field_deadline();
         if old.is_none_or(|at_ms| at_ms >= now_ms) {
@@ -306,6 +351,7 @@ impl Database {
 
     /// Takes entries out of a database that is to be emptied, in slices: see [`Table::drain_some`].
     pub fn drain_some(&mut self, cursor: u64, budget: usize, take: impl FnMut(Entry)) -> u64 {
+        debug_assert!(!self.is_cut(), "entries wait to be passed");
         let before = self.table.len();
         let next = self.table.drain_some(cursor, budget, take);
         self.field_deadlines.discard_some(before - self.table.len());

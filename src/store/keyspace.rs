@@ -3,6 +3,7 @@
 
 use ahash::{AHashMap, AHashSet, RandomState};
 
+use super::cut::Cutter;
 use super::database::Database;
 use super::entry::Entry;
 use super::evict::Pool;
@@ -43,7 +44,7 @@ struct Watched {
 
 /// Databases and watched keys of one shard.
 pub struct Keyspace {
-    databases: Vec<Database>,
+    pub(super) databases: Vec<Database>,
     watched: AHashMap<(u32, Box<[u8]>), Watched>,
     version: u64,
     hashers: RandomState,
@@ -66,6 +67,10 @@ pub struct Keyspace {
     pub awaited_on_removal: usize,
     /// Keys that are kept for others, who came first: a command that may wait does not take from them.
     pub kept: Vec<(u32, Box<[u8]>)>,
+    /// Takes the cut of a snapshot while that is under way.
+    pub(super) cutter: Option<Box<dyn Cutter>>,
+    /// Databases that were replaced while a cut through them was under way.
+    pub(super) replaced: Vec<Database>,
 }
 
 impl Keyspace {
@@ -86,6 +91,8 @@ impl Keyspace {
             ready: Vec::new(),
             awaited_on_removal: 0,
             kept: Vec::new(),
+            cutter: None,
+            replaced: Vec::new(),
         }
     }
 
@@ -358,9 +365,13 @@ impl Keyspace {
         }
     }
 
-    /// Takes a database over that was replaced, to be freed by [`Keyspace::free_some`].
+    /// Takes a database over that was replaced, to be freed by [`Keyspace::free_some`] when no snapshot needs it.
     pub fn discard(&mut self, database: Database) {
-        self.graveyard.bury(database);
+        if database.is_cut() {
+            self.replaced.push(database);
+        } else {
+            self.graveyard.bury(database);
+        }
     }
 
     /// Takes an entry over that was removed, to be freed by [`Keyspace::free_some`] if it is large, else at once.
@@ -391,7 +402,7 @@ impl Keyspace {
 
     /// Bytes that wait to be freed; for `maxmemory` they count as freed.
     pub fn lazy_bytes(&self) -> usize {
-        self.graveyard.bytes()
+        self.graveyard.bytes() + self.replaced.iter().map(Database::memory_usage).sum::<usize>()
     }
 
     /// Removes the key if its time has come, unless such keys are kept; returns its entry if it did.

@@ -7,6 +7,7 @@
 
 pub mod access;
 mod bucket;
+pub mod cut;
 pub mod database;
 pub mod deadlines;
 mod directory;

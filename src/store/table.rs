@@ -279,6 +279,41 @@ impl Table {
         }
     }
 
+    /// Where entries of this hash stand in the order of all.
+    #[inline]
+    pub(super) fn place(hash: u64) -> u64 {
+        spread(hash)
+    }
+
+    /// Visits all entries whose places lie between these two, both included, with their hashes.
+    pub(super) fn visit_places(&self, first: u64, last: u64, mut visit: impl FnMut(u64, &Entry)) {
+        let mut place = first;
+        loop {
+            let segment = self.segment(place);
+            let shape = segment.shape();
+            let end = shape.hash_beyond(place, shape.buckets - 1);
+            let home = shape.home(shape.tag(place));
+            let is_last = end == 0 || end > last;
+            let last_home = if is_last { shape.home(shape.tag(last)) } else { shape.buckets - 1 };
+            // SAFETY: the table is borrowed.
+            let buckets = unsafe { segment.buckets() };
+            let homes = || (home..=last_home).flat_map(|home| segment::slots_of(buckets, shape, home));
+            homes().for_each(|slot| prefetch(slot.address()));
+            for slot in homes() {
+                // SAFETY: the slot is in use, and its entry borrowed with the table.
+                let entry = unsafe { EntryRef::new(slot) };
+                let hash = self.hash(entry.key());
+                if (first..=last).contains(&spread(hash)) {
+                    visit(hash, &entry);
+                }
+            }
+            if is_last {
+                return;
+            }
+            place = end;
+        }
+    }
+
     /// All entries in the order of their hashes.
     pub fn iter(&self) -> Entries<'_> {
         self.entries_from(0)

@@ -1,0 +1,204 @@
+//! The way of a snapshot from the shards to whoever writes it: what each database had at the cut, as pieces of RDB.
+//!
+//! Every shard gets a [`Taker`] for its keyspace. Pieces go through one channel; each begins with the number of its database, so that they may follow
+//! one another in any order. Bytes under way are counted: above [`AHEAD_BYTES_MAX`] the walk through the keyspace waits. Entries that are about to change
+//! do not wait; there are never more of them than clients change. The channel ends when every shard has passed everything, or when one
+//! gave up, which [`Progress::has_failed`] tells.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::base::clock::UnixMillis;
+use crate::config::Config;
+use crate::rdb::write::{Options, Version, Writer, push_select};
+use crate::store::cut::{Cutter, Pace, Sink};
+use crate::store::{Database, Entry};
+
+/// Bytes under way above which the walk waits.
+pub const AHEAD_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of a piece.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// A snapshot under way, as shards and writer see it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Its number.
+    pub id: u64,
+    /// Whether the stream of effects is to go on from its cut, so that they are collected from then on.
+    pub replicates: bool,
+    /// Changes of the dataset before the cut.
+    pub dirty: AtomicU64,
+    /// Keys that were passed.
+    pub keys: AtomicU64,
+    /// Of each database at the cut: keys, and how many of them have a deadline.
+    databases: Mutex<BTreeMap<usize, (usize, usize)>>,
+    ahead_bytes: AtomicUsize,
+    needs_newer: AtomicBool,
+    has_failed: AtomicBool,
+}
+
+impl Progress {
+    /// Nothing may be made of it any more: what is left need not be passed.
+    pub fn fail(&self) {
+        self.has_failed.store(true, Ordering::Release);
+    }
+
+    /// Whether something is missing.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Acquire)
+    }
+
+    /// The version that expresses everything; known once all shards are cut.
+    pub fn version(&self) -> Version {
+        if self.needs_newer.load(Ordering::Acquire) { Version::Twelve } else { Version::Ten }
+    }
+
+    /// Each database with its number of keys, and how many of them have a deadline; known once all shards are cut.
+    pub fn databases(&self) -> Vec<(usize, usize, usize)> {
+        let databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        databases.iter().map(|(&index, &(keys, deadlines))| (index, keys, deadlines)).collect()
+    }
+
+    /// Number of keys at the cut.
+    pub fn keys_at_cut(&self) -> u64 {
+        self.databases().iter().map(|&(_, keys, _)| keys as u64).sum()
+    }
+}
+
+/// The writer's end: pieces of all shards.
+pub struct Pieces {
+    receiver: Receiver<Vec<u8>>,
+    progress: Arc<Progress>,
+}
+
+impl Pieces {
+    /// The next piece; `None` behind the last one. Blocks.
+    pub fn next(&self) -> Option<Vec<u8>> {
+        let piece = self.receiver.recv().ok()?;
+        self.progress.ahead_bytes.fetch_sub(piece.len(), Ordering::AcqRel);
+        Some(piece)
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        // Whoever has something left need not pass it.
+        self.progress.fail();
+    }
+}
+
+/// A snapshot over `shards` shards: a taker for each, and where their pieces come out.
+pub fn open(progress: Arc<Progress>, shards: usize, config: &Config, now: UnixMillis) -> (Vec<Taker>, Pieces) {
+    let (sender, receiver) = channel();
+    let options = Options::new(Version::Ten, config, now);
+    let taker = |_| Taker { progress: Arc::clone(&progress), sender: sender.clone(), options };
+    let takers = (0..shards).map(taker).collect();
+    (takers, Pieces { receiver, progress })
+}
+
+/// Takes the keyspace of one shard.
+#[derive(Debug)]
+pub struct Taker {
+    progress: Arc<Progress>,
+    sender: Sender<Vec<u8>>,
+    options: Options,
+}
+
+impl Cutter for Taker {
+    fn begin(&mut self, dirty: u64) {
+        self.progress.dirty.fetch_add(dirty, Ordering::AcqRel);
+    }
+
+    fn id(&self) -> u64 {
+        self.progress.id
+    }
+
+    fn replicates(&self) -> bool {
+        self.progress.replicates
+    }
+
+    fn sink(&mut self, index: usize, database: &Database) -> Box<dyn Sink> {
+        let mut options = self.options;
+        if database.field_expires_len() > 0 {
+            options.version = Version::Twelve;
+            self.progress.needs_newer.store(true, Ordering::Release);
+        }
+        let mut databases = self.progress.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        let (keys, deadlines) = databases.entry(index).or_default();
+        *keys += database.len();
+        *deadlines += database.expires_len();
+        Box::new(Taking {
+            progress: Arc::clone(&self.progress),
+            sender: self.sender.clone(),
+            writer: Writer::new(options),
+            database: index,
+            piece: Vec::new(),
+            keys: 0,
+            is_whole: false,
+        })
+    }
+
+    fn pace(&self) -> Pace {
+        if self.progress.has_failed() {
+            Pace::Ended
+        } else if self.progress.ahead_bytes.load(Ordering::Acquire) > AHEAD_BYTES_MAX {
+            Pace::Waits
+        } else {
+            Pace::On
+        }
+    }
+}
+
+/// Takes one database of one shard.
+struct Taking {
+    progress: Arc<Progress>,
+    sender: Sender<Vec<u8>>,
+    writer: Writer,
+    database: usize,
+    piece: Vec<u8>,
+    keys: u64,
+    is_whole: bool,
+}
+
+impl Taking {
+    fn send(&mut self) {
+        let piece = std::mem::take(&mut self.piece);
+        self.progress.keys.fetch_add(std::mem::take(&mut self.keys), Ordering::AcqRel);
+        self.progress.ahead_bytes.fetch_add(piece.len(), Ordering::AcqRel);
+        if self.sender.send(piece).is_err() {
+            self.progress.fail();
+        }
+    }
+}
+
+impl Sink for Taking {
+    fn entry(&mut self, entry: &Entry) {
+        if self.piece.is_empty() {
+            self.piece.reserve(PIECE_BYTES + PIECE_BYTES / 4);
+            push_select(&mut self.piece, self.database);
+        }
+        self.writer.push_entry(&mut self.piece, entry);
+        self.keys += 1;
+        if self.piece.len() >= PIECE_BYTES {
+            self.send();
+        }
+    }
+
+    fn finish(mut self: Box<Self>) {
+        if !self.piece.is_empty() {
+            self.send();
+        }
+        self.is_whole = true;
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            self.progress.fail();
+        }
+    }
+}
