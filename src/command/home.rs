@@ -109,6 +109,8 @@ pub enum Ask {
     },
     /// REPLICAOF: follows another server, or nobody any more. Replies OK once every shard knows.
     Follow(Option<Primary>),
+    /// SAVE, BGSAVE, DEBUG RELOAD: shard zero does it and replies.
+    Snapshot(SnapshotWish),
     /// SHUTDOWN.
     Shutdown {
         /// `SAVE`, `NOSAVE`, `NOW`, `FORCE`, `ABORT` as they were given, lower-case.
@@ -153,6 +155,27 @@ pub struct SyncRequest {
     pub takes_over: bool,
     /// Whether it is SYNC.
     pub is_old: bool,
+}
+
+/// What a client wants of snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotWish {
+    /// SAVE: replies when it is done.
+    Save,
+    /// BGSAVE: replies when it has begun, or, inside EXEC, when it is going to.
+    InBackground {
+        /// Whether it is inside EXEC.
+        inside_exec: bool,
+    },
+    /// DEBUG RELOAD.
+    Reload {
+        /// Whether the dataset is saved first.
+        saves: bool,
+        /// Whether it is emptied before the file is loaded.
+        flushes: bool,
+        /// Whether the file may name keys that are there.
+        merges: bool,
+    },
 }
 
 /// Which clients CLIENT LIST and CLIENT KILL mean; all given conditions must hold.

@@ -195,6 +195,8 @@ settings! {
     rdbcompression: bool = "rdbcompression";
     /// Whether snapshots end with a checksum.
     rdbchecksum: bool = "rdbchecksum";
+    /// Whether what is written of a snapshot goes to the disk piece by piece.
+    rdb_save_incremental_fsync: bool = "rdb-save-incremental-fsync";
     /// Whether writes are refused after a failed snapshot.
     stop_writes_on_bgsave_error: bool = "stop-writes-on-bgsave-error";
     /// Microseconds of delay per key of a snapshot, for tests.

@@ -153,6 +153,7 @@ impl Core {
                 self.reply_to(to, |reply| reply.ok());
             }
             Ask::Follow(master) => self.ask_to_follow(own, to, master),
+            Ask::Snapshot(wish) => self.ask_for_snapshot(own, to, wish),
             Ask::Shutdown { .. } => {
                 crate::warning!("User requested shutdown...");
                 self.stop_all();
@@ -191,6 +192,16 @@ impl Core {
             out.truncate(start);
         }
         self.mark_dirty(id);
+    }
+
+    /// The reply comes later; what follows on the connection waits for it. `None` if there is no connection any more.
+    pub fn await_reply(&mut self, to: ReplyTo) -> Option<Ticket> {
+        let connection = self.connection(to.id)?;
+        let Some(index) = to.inside else {
+            connection.is_blocking = true;
+            return Some(connection.wait(false));
+        };
+        Some(Ticket::of_inside(to.id.to_u64(), index))
     }
 
     /// Asks every shard, this one included; the reply follows when all have answered.
@@ -341,6 +352,8 @@ impl Core {
             ServerMessage::Follow { home, ticket, master } => self.follow(own, master, Some((home, ticket))),
             ServerMessage::Master(stream) => self.master_reached(*stream),
             ServerMessage::RoleSettled => self.role_settled(own),
+            ServerMessage::Snapshots(message) => self.tell_snapshots(own, message),
+            ServerMessage::Reply { ticket, reply } => self.answer(ticket, &reply),
             ServerMessage::Stop => self.stopping = true,
         }
     }

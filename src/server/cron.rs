@@ -66,6 +66,7 @@ impl Cron {
             core.keep_replication_time(own);
             core.stop_effects_of_nobody(own);
             core.attend_link();
+            core.keep_save_points(own);
         }
         let evicting = Monotonic::now();
         core.make_room(own);

@@ -15,6 +15,7 @@ use super::cron::Cron;
 use super::listening::{Listeners, Relisten};
 use super::master::Master;
 use super::replica::{Follower, ROLE_BARRIER};
+use super::snapshot::{ADOPT_BARRIER, CUT_BARRIER, Snapshots};
 use super::subscribers::Subscribers;
 use super::tick::Input;
 use crate::base::clock::{Monotonic, UnixMillis, unix_millis};
@@ -34,6 +35,7 @@ use crate::shard::owner::Shard;
 use crate::shard::replicas::ToMaster;
 use crate::state::Server;
 use crate::state::counters::ShardCounters;
+use crate::store::cut::Pace;
 
 /// Where a connection came from: the tag of its listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +74,9 @@ const WAITING_INPUT_BYTES_MAX: usize = 256 << 10;
 const ROOM_PERIOD_MS: UnixMillis = 50;
 /// Connections by which a core may be ahead of the least loaded one before it hands new ones over.
 const AHEAD_MAX: u64 = 4;
+
+/// After how long a shard looks again whether the writer of a snapshot has taken what it has.
+const WRITER_PERIOD: Duration = Duration::from_millis(1);
 
 /// How a loop goes on that found nothing more to do.
 enum Rest {
@@ -131,6 +136,8 @@ pub(super) struct Core {
     pub fed: Vec<SocketId>,
     /// On shard zero: the master that is followed.
     pub follower: Follower,
+    /// On shard zero: snapshots under way.
+    pub snapshots: Box<Snapshots>,
     /// Replies to DEBUG EFFECTS-SYNC that wait for their barrier.
     pub syncing: Vec<Ticket>,
     /// Whether somebody watches all commands or a pause may hold them back, as of this tick.
@@ -153,6 +160,8 @@ pub struct Executor {
     cron: Cron,
     events: Vec<Event>,
     deadline: Option<Monotonic>,
+    /// Whether a snapshot goes on when its writer has taken what it has.
+    waits_for_writer: bool,
     /// Whether everything was sent once since the process is stopping.
     has_settled: bool,
 }
@@ -191,6 +200,7 @@ impl Executor {
             asking_for_stream: Vec::new(),
             fed: Vec::new(),
             follower: Follower::default(),
+            snapshots: Box::default(),
             syncing: Vec::new(),
             is_watchful: false,
             is_strict: false,
@@ -198,7 +208,7 @@ impl Executor {
             is_delivering: false,
             stopping: false,
         };
-        Self { ring, core, cron: Cron::new(), events: Vec::new(), deadline: None, has_settled: false }
+        Self { ring, core, cron: Cron::new(), events: Vec::new(), deadline: None, waits_for_writer: false, has_settled: false }
     }
 
     /// Serves until the process stops.
@@ -214,7 +224,10 @@ impl Executor {
                 Rest::Over => return Ok(()),
                 Rest::Parked => {
                     let overdue = self.core.until_overdue().map_or(Duration::MAX, Duration::from_millis);
-                    let timeout = self.cron.until_next(&self.core.config).min(overdue);
+                    let mut timeout = self.cron.until_next(&self.core.config).min(overdue);
+                    if self.waits_for_writer {
+                        timeout = timeout.min(WRITER_PERIOD);
+                    }
                     self.ring.wait(&mut self.events, Some(timeout))?;
                 }
             }
@@ -255,6 +268,8 @@ impl Executor {
             self.run_inputs(own, inputs);
         }
         self.core.read_on(own);
+        let pace = if own.keyspace.is_cut() { self.core.walk_cut(own) } else { Pace::Ended };
+        self.waits_for_writer = pace == Pace::Waits;
         self.core.hear(own);
         let shards = Arc::clone(&self.core.shards);
         shards.deliver(own);
@@ -284,7 +299,7 @@ impl Executor {
             }
         }
         self.core.counters().ticks.add(1);
-        Ok(worked || own.is_reading() || !self.core.ready.is_empty())
+        Ok(worked || pace == Pace::On || own.is_reading() || !self.core.ready.is_empty())
     }
 
     /// Whether everything that clients were promised is sent, on all shards, or the time for it is over.
@@ -734,6 +749,8 @@ impl Core {
                 match finished.ticket.sequence {
                     EFFECTS_BARRIER => self.effects_barrier_passed(),
                     ROLE_BARRIER => self.role_barrier_passed(own),
+                    ADOPT_BARRIER => self.loaded_is_adopted(),
+                    CUT_BARRIER => self.cut_barrier_passed(own),
                     _ => {}
                 }
                 continue;

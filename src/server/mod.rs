@@ -17,6 +17,7 @@ mod listening;
 mod master;
 mod replica;
 mod replication;
+mod snapshot;
 mod subscribers;
 mod survey;
 mod tick;

@@ -3,6 +3,7 @@
 
 use super::ask::ReplyTo;
 use super::executor::{Core, Executor};
+use super::snapshot::{Purpose, Request};
 use super::master::{Order, SpoolWriter, Transfer, View};
 use crate::base::slot::ShardId;
 use crate::net::SocketId;
@@ -10,6 +11,7 @@ use crate::net::listener::Address;
 use crate::shard::blocked::End;
 use crate::shard::message::{Message, ServerMessage, Ticket};
 use crate::shard::owner::Shard;
+use crate::shard::stream::Reached;
 use crate::shard::replicas::{FromMaster, Hello, Seat, ToMaster};
 use crate::state::replication::ReplicaState;
 
@@ -102,8 +104,14 @@ impl Core {
         self.feed_listeners(&merged.bytes);
         let (config, server) = (self.config.clone(), self.server.clone());
         let view = View { now: self.now, config: &config, registers: &server.replication };
+        let (offset, counts) = (view.registers.offset(), self.master.has_backlog());
         self.master.take_stream(view, &merged);
         self.master.feed(view);
+        for (at, reached) in merged.reached {
+            if let Reached::Cut(id) = reached {
+                self.write_snapshot(id, offset + if counts { at as u64 } else { 0 });
+            }
+        }
         self.follow_orders(own);
     }
 
@@ -160,7 +168,7 @@ impl Core {
                 }
                 Order::Reply(home, ticket, reply) => self.order_home(home, FromMaster::Reply(ticket, reply)),
                 Order::Snapshot(number, writer) => self.begin_replica_snapshot(own, number, writer),
-                Order::Abandon(number) => self.abandon_replica_snapshot(own, number),
+                Order::Abandon(number) => self.abandon_snapshot(own, number),
                 Order::Transfer(seat, transfer) => self.transfer(seat, transfer),
             }
         }
@@ -196,14 +204,17 @@ impl Core {
     }
 
     fn begin_replica_snapshot(&mut self, own: &mut Shard, number: u64, writer: SpoolWriter) {
-        let _ = (own, writer);
-        let (config, server) = (self.config.clone(), self.server.clone());
-        let view = View { now: self.now, config: &config, registers: &server.replication };
-        self.master.snapshot_written(view, number, Err("not yet".into()));
+        let sink = Box::new(writer);
+        let request = Request { id: number, purpose: Purpose::Replicas, replicates: true, sink };
+        self.request_snapshot(own, request);
     }
 
-    fn abandon_replica_snapshot(&mut self, own: &mut Shard, number: u64) {
-        let _ = (own, number);
+    /// On shard zero: a snapshot for replicas has ended.
+    pub fn replica_snapshot_ended(&mut self, own: &mut Shard, number: u64, result: Result<(), String>) {
+        let (config, server) = (self.config.clone(), self.server.clone());
+        let view = View { now: self.now, config: &config, registers: &server.replication };
+        self.master.snapshot_written(view, number, result);
+        self.follow_orders(own);
     }
 
     fn transfer(&mut self, seat: Seat, transfer: Transfer) {

@@ -376,6 +376,7 @@ impl Home {
             Message::Release(id) => own.release(env, id),
             Message::Effects { from, records } => self.stream.push(from, records, &mut self.merged),
             Message::Mark(home, ticket) => own.mark_stream(home, ticket),
+            Message::PrepareCut(taker) => own.keyspace.prepared_cut = Some(taker),
             Message::Unwatch(names) => own.unwatch(&names),
             Message::Unblock(seat, end) => own.unblock(env, seat, end),
             Message::Postpone(seat) => own.postpone(env, seat),

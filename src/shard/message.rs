@@ -20,6 +20,7 @@ use super::announce::Post;
 use super::blocked::{End, Seat};
 use super::locks::Claims;
 use super::replicas::{FromMaster, ToMaster};
+use super::snapshot::{Taker, ToSnapshots};
 use super::stream::{Place, Record};
 
 /// Names a reply that a connection of the home shard waits for.
@@ -302,6 +303,8 @@ pub enum Message {
         /// The records.
         records: Vec<Record>,
     },
+    /// Shard zero to all: the next cut is for this one. Not answered: the cut follows under a barrier.
+    PrepareCut(Box<Taker>),
     /// Home to owner: keys that a client no longer watches. Not answered.
     Unwatch(Vec<Name>),
     /// Home to owner: tell shard zero, behind all effects so far, that this was reached. Not answered.
@@ -448,6 +451,15 @@ pub enum ServerMessage {
     Master(Box<MasterStream>),
     /// Shard zero to itself, behind all effects of before the barrier that made the shards those of another role.
     RoleSettled,
+    /// To shard zero, about snapshots.
+    Snapshots(ToSnapshots),
+    /// Shard zero to the home shard of whoever asked it something: the reply.
+    Reply {
+        /// Which reply it is.
+        ticket: Ticket,
+        /// The reply.
+        reply: Vec<u8>,
+    },
     /// Every shard: the process is stopping. Not answered.
     Stop,
 }

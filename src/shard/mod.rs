@@ -14,6 +14,7 @@ pub mod owner;
 pub mod plan;
 pub mod replicas;
 pub mod route;
+pub mod snapshot;
 #[cfg(test)]
 mod simulation;
 pub mod stream;

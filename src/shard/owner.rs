@@ -573,6 +573,11 @@ impl Shard {
             }
         };
         self.evicts_apart = true;
+        if let Some(id) = self.keyspace.new_cut.take()
+            && self.effects.on
+        {
+            self.records.push(Record::Cut(id));
+        }
         held.notices.append(&mut self.notices.list);
         if last {
             // Before the client has its reply, after which it may publish elsewhere. Nobody sees the keys before the locks

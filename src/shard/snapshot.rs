@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::message::Ticket;
 use crate::base::clock::UnixMillis;
+use crate::base::slot::ShardId;
+use crate::command::home::SnapshotWish;
 use crate::config::Config;
 use crate::rdb::write::{Options, Version, Writer, push_select};
 use crate::store::cut::{Cutter, Pace, Sink};
@@ -31,7 +34,7 @@ pub struct Progress {
     pub replicates: bool,
     /// Changes of the dataset before the cut.
     pub dirty: AtomicU64,
-    /// Keys that were passed.
+    /// Keys that are written.
     pub keys: AtomicU64,
     /// Of each database at the cut: keys, and how many of them have a deadline.
     databases: Mutex<BTreeMap<usize, (usize, usize)>>,
@@ -68,17 +71,26 @@ impl Progress {
     }
 }
 
+/// Keys of one database.
+#[derive(Debug)]
+pub struct Piece {
+    /// As they stand in the snapshot.
+    pub bytes: Vec<u8>,
+    /// How many there are.
+    pub keys: u64,
+}
+
 /// The writer's end: pieces of all shards.
 pub struct Pieces {
-    receiver: Receiver<Vec<u8>>,
+    receiver: Receiver<Piece>,
     progress: Arc<Progress>,
 }
 
 impl Pieces {
     /// The next piece; `None` behind the last one. Blocks.
-    pub fn next(&self) -> Option<Vec<u8>> {
+    pub fn next(&self) -> Option<Piece> {
         let piece = self.receiver.recv().ok()?;
-        self.progress.ahead_bytes.fetch_sub(piece.len(), Ordering::AcqRel);
+        self.progress.ahead_bytes.fetch_sub(piece.bytes.len(), Ordering::AcqRel);
         Some(piece)
     }
 }
@@ -103,7 +115,7 @@ pub fn open(progress: Arc<Progress>, shards: usize, config: &Config, now: UnixMi
 #[derive(Debug)]
 pub struct Taker {
     progress: Arc<Progress>,
-    sender: Sender<Vec<u8>>,
+    sender: Sender<Piece>,
     options: Options,
 }
 
@@ -155,7 +167,7 @@ impl Cutter for Taker {
 /// Takes one database of one shard.
 struct Taking {
     progress: Arc<Progress>,
-    sender: Sender<Vec<u8>>,
+    sender: Sender<Piece>,
     writer: Writer,
     database: usize,
     piece: Vec<u8>,
@@ -165,9 +177,8 @@ struct Taking {
 
 impl Taking {
     fn send(&mut self) {
-        let piece = std::mem::take(&mut self.piece);
-        self.progress.keys.fetch_add(std::mem::take(&mut self.keys), Ordering::AcqRel);
-        self.progress.ahead_bytes.fetch_add(piece.len(), Ordering::AcqRel);
+        let piece = Piece { bytes: std::mem::take(&mut self.piece), keys: std::mem::take(&mut self.keys) };
+        self.progress.ahead_bytes.fetch_add(piece.bytes.len(), Ordering::AcqRel);
         if self.sender.send(piece).is_err() {
             self.progress.fail();
         }
@@ -201,4 +212,32 @@ impl Drop for Taking {
             self.progress.fail();
         }
     }
+}
+
+/// What shard zero is asked or told about snapshots.
+#[derive(Debug)]
+pub enum ToSnapshots {
+    /// A client wants something. Answered with [`ServerMessage::Reply`](super::message::ServerMessage::Reply).
+    Ask {
+        /// Its home shard.
+        home: ShardId,
+        /// Which reply it waits for.
+        ticket: Ticket,
+        /// What it wants.
+        wish: SnapshotWish,
+    },
+    /// The writer of a snapshot has ended: bytes written, or why there is no snapshot.
+    Written {
+        /// The snapshot.
+        id: u64,
+        /// What came of it.
+        result: Result<u64, String>,
+    },
+    /// A dataset is loaded and is to take the place of the one there is; then whoever waits is told.
+    Adopt {
+        /// Number of the load.
+        number: u64,
+        /// Who waits.
+        done: Sender<()>,
+    },
 }

@@ -10,6 +10,7 @@ pub mod following;
 pub mod histogram;
 pub mod latency;
 pub mod log;
+pub mod persistence;
 pub mod process;
 pub mod rates;
 pub mod replication;
@@ -30,6 +31,7 @@ use counters::{ShardCounters, Totals};
 use errors::Errors;
 use following::Following;
 use latency::LatencyMonitor;
+use persistence::Persistence;
 use rates::Rates;
 use replication::Replication;
 use slowlog::SlowLog;
@@ -133,6 +135,8 @@ pub struct Server {
     pub replication: Replication,
     /// The master that is followed.
     pub following: Following,
+    /// What is saved and loaded.
+    pub persistence: Persistence,
     /// 40 hexadecimal digits drawn at start.
     pub run_id: String,
     /// Wall clock at start.
@@ -182,6 +186,7 @@ impl Server {
             // Any digits that no other process has: those of the run id backwards.
             replication: Replication::new(run_id.chars().rev().collect()),
             following: Following::new(config.replicaof.clone()),
+            persistence: Persistence::new(unix_millis() / 1000),
             run_id,
             started_at: unix_millis(),
             started: Monotonic::now(),

@@ -160,10 +160,20 @@ impl Cut {
 }
 
 impl Keyspace {
+    /// Cuts all databases as they are now for the cutter that was prepared. Whether effects are to be collected from then on;
+    /// `None` if there is none.
+    pub fn cut_as_prepared(&mut self) -> Option<bool> {
+        let cutter = self.prepared_cut.take()?;
+        let replicates = cutter.replicates();
+        self.cut(cutter);
+        Some(replicates)
+    }
+
     /// Cuts all databases as they are now. A cut that is under way is given up.
     pub fn cut(&mut self, mut cutter: Box<dyn Cutter>) {
         self.give_cut_up();
         cutter.begin(self.counters.dirty);
+        self.new_cut = Some(cutter.id());
         let databases = self.databases.iter_mut().enumerate();
         for (index, database) in databases.filter(|(_, database)| !database.is_empty()) {
             let sink = cutter.sink(index, database);

@@ -8,6 +8,7 @@ use super::database::Database;
 use super::entry::Entry;
 use super::evict::Pool;
 use super::graveyard::Graveyard;
+use super::incoming::Incoming;
 use super::table::EntryRef;
 use crate::base::clock::UnixMillis;
 
@@ -71,6 +72,12 @@ pub struct Keyspace {
     pub(super) cutter: Option<Box<dyn Cutter>>,
     /// Databases that were replaced while a cut through them was under way.
     pub(super) replaced: Vec<Database>,
+    /// What takes the next cut.
+    pub prepared_cut: Option<Box<dyn Cutter>>,
+    /// The number of a snapshot that was cut since somebody looked.
+    pub new_cut: Option<u64>,
+    /// A dataset that is being loaded beside this one.
+    pub(super) incoming: Option<Incoming>,
 }
 
 impl Keyspace {
@@ -93,7 +100,15 @@ impl Keyspace {
             kept: Vec::new(),
             cutter: None,
             replaced: Vec::new(),
+            prepared_cut: None,
+            new_cut: None,
+            incoming: None,
         }
+    }
+
+    /// As many empty databases.
+    pub(super) fn fresh_databases(&self) -> Vec<Database> {
+        self.databases.iter().map(|_| Database::new(self.hashers.clone())).collect()
     }
 
     /// Number of databases.

@@ -16,6 +16,7 @@ pub mod evict;
 pub mod expire;
 pub mod graveyard;
 pub mod hash;
+mod incoming;
 pub mod keyspace;
 pub mod list;
 pub mod listpack;

@@ -13,6 +13,7 @@ use crate::command::context::Context;
 use crate::command::generic::debug_object;
 use crate::command::home::{Ask, HomeContext, Then};
 use crate::command::keys::KeyFlags;
+use crate::command::notice::Notice;
 use crate::command::{Command, Flags, Group, KeySpec, Merge, Route, Run};
 use crate::resp::error::{NO_SUCH_KEY, NOT_AN_INTEGER, NOT_POSITIVE};
 use crate::state::replication::{History, random_id};
@@ -25,6 +26,14 @@ pub(super) const COMMAND: Command = Command::new("debug", -2, Group::Server, Run
     .flags(FLAGS.union(Flags::HIDDEN_SUBCOMMANDS))
     .docs("1.0.0", "Looks inside, for tests.", super::SUBCOMMAND_COST)
     .subcommands(&[
+        on_keys("debug|adopt", 3, adopt)
+            .flags(FLAGS.union(Flags::WRITE))
+            .route(Route::EveryShard(Merge::AllOk))
+            .docs("7.2.0", "Puts a dataset that was loaded into the place of the one there is.", "O(1)"),
+        on_keys("debug|cut", 2, cut)
+            .flags(FLAGS.union(Flags::WRITE))
+            .route(Route::EveryShard(Merge::AllOk))
+            .docs("7.2.0", "Cuts a snapshot that was prepared.", "O(1)"),
         on_keys("debug|effects-switch", 3, effects_switch)
             // A barrier that only reads would leave parts of transactions under way on shards where they only read.
             .flags(FLAGS.union(Flags::WRITE))
@@ -316,6 +325,31 @@ fn effects_switch(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
 fn role_switch(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
     ctx.keyspace.follows = is_word(arguments[2], "replica");
     ctx.effects.on = is_word(arguments[3], "on");
+    ctx.reply.ok();
+}
+
+/// DEBUG CUT: the server's own. All shards are locked, so the moment is the same for all.
+fn cut(ctx: &mut Context<'_>, _: &[&[u8]]) {
+    match ctx.keyspace.cut_as_prepared() {
+        Some(replicates) => {
+            ctx.effects.on |= replicates;
+            ctx.reply.ok();
+        }
+        None => ctx.reply.error("ERR no snapshot was prepared"),
+    }
+}
+
+/// DEBUG ADOPT number: the server's own, at the end of a load. To clients it is as FLUSHALL.
+fn adopt(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
+    let number = match positive(arguments[2]) {
+        Ok(number) => number,
+        Err(error) => return ctx.reply.error(error),
+    };
+    ctx.keyspace.adopt_incoming(number);
+    ctx.notices.tracked.clear();
+    if ctx.shard == 0 {
+        ctx.notices.list.push(Notice::Flushed { shards: ctx.shards });
+    }
     ctx.reply.ok();
 }
 

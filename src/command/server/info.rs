@@ -6,6 +6,8 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
 use super::statistics;
+use std::sync::atomic::Ordering;
+
 use crate::base::number::format_f64;
 use crate::command::home::{HomeContext, Then};
 use crate::config::Config;
@@ -17,7 +19,7 @@ use crate::state::replication::ReplicaState;
 use crate::store::access::lru_clock;
 
 /// The version of Redis whose behaviour this is.
-pub(super) const REDIS_VERSION: &str = "7.2.6";
+pub const REDIS_VERSION: &str = "7.2.6";
 
 /// When a section is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -199,7 +201,7 @@ pub(super) struct MemoryFigures {
 
 impl MemoryFigures {
     pub(super) fn of(server: &Server, totals: &Totals) -> Self {
-        let startup = server.startup_bytes.load(std::sync::atomic::Ordering::Relaxed);
+        let startup = server.startup_bytes.load(Ordering::Relaxed);
         let used = server.used_memory();
         let peak = server.peak_memory();
         let overhead = (startup + totals.table_bytes).min(used);
@@ -296,25 +298,29 @@ fn value_of(config: &Config, name: &str) -> String {
 }
 
 fn persistence(of: &Subject<'_>, out: &mut String) {
+    let saved = &of.server.persistence;
+    let (done, total) = (saved.keys_saved.load(Ordering::Relaxed), saved.keys_to_save.load(Ordering::Relaxed));
+    let since = saved.saving_since.load(Ordering::Relaxed);
+    let loading = &saved.loading;
     fields!(out,
-        loading: 0,
+        loading: u8::from(saved.is_loading()),
         async_loading: 0,
         current_cow_peak: 0,
         current_cow_size: 0,
         current_cow_size_age: 0,
-        current_fork_perc: "0.00",
-        current_save_keys_processed: 0,
-        current_save_keys_total: 0,
-        rdb_changes_since_last_save: of.totals.dirty,
-        rdb_bgsave_in_progress: 0,
-        rdb_last_save_time: of.server.started_at / 1000,
-        rdb_last_bgsave_status: "ok",
-        rdb_last_bgsave_time_sec: -1,
-        rdb_current_bgsave_time_sec: -1,
-        rdb_saves: 0,
+        current_fork_perc: format!("{:.2}", 100.0 * done as f64 / total.max(1) as f64),
+        current_save_keys_processed: done,
+        current_save_keys_total: total,
+        rdb_changes_since_last_save: saved.unsaved(of.totals.dirty),
+        rdb_bgsave_in_progress: u8::from(since > 0),
+        rdb_last_save_time: saved.saved_at.load(Ordering::Relaxed),
+        rdb_last_bgsave_status: if saved.has_failed.load(Ordering::Relaxed) { "err" } else { "ok" },
+        rdb_last_bgsave_time_sec: saved.last_duration.load(Ordering::Relaxed),
+        rdb_current_bgsave_time_sec: if since > 0 { of.now / 1000 - since } else { -1 },
+        rdb_saves: saved.saves.load(Ordering::Relaxed),
         rdb_last_cow_size: 0,
-        rdb_last_load_keys_expired: 0,
-        rdb_last_load_keys_loaded: 0,
+        rdb_last_load_keys_expired: loading.expired_keys.load(Ordering::Relaxed),
+        rdb_last_load_keys_loaded: loading.keys.load(Ordering::Relaxed),
         aof_enabled: 0,
         aof_rewrite_in_progress: 0,
         aof_rewrite_scheduled: 0,
@@ -328,6 +334,21 @@ fn persistence(of: &Subject<'_>, out: &mut String) {
         module_fork_in_progress: 0,
         module_fork_last_cow_size: 0,
     );
+    if saved.is_loading() {
+        let started = loading.started_at.load(Ordering::Relaxed) as u64;
+        let registers = [&loading.total_bytes, &loading.used_memory, &loading.loaded_bytes];
+        let [total, used, loaded] = registers.map(|register| register.load(Ordering::Relaxed));
+        let elapsed = (of.now as u64 / 1000).saturating_sub(started);
+        let left = total.saturating_sub(loaded);
+        fields!(out,
+            loading_start_time: started,
+            loading_total_bytes: total,
+            loading_rdb_used_mem: used,
+            loading_loaded_bytes: loaded,
+            loading_loaded_perc: format!("{:.2}", 100.0 * loaded as f64 / total.max(1) as f64),
+            loading_eta_seconds: if elapsed == 0 { 1 } else { elapsed * left / (loaded + 1) },
+        );
+    }
 }
 
 fn stats(of: &Subject<'_>, out: &mut String) {

@@ -12,6 +12,7 @@ mod memory;
 mod redact;
 mod replica;
 mod replicas;
+mod save;
 mod slowlog;
 mod statistics;
 
@@ -19,6 +20,7 @@ mod statistics;
 mod server_test;
 
 pub use config::change as change_config;
+pub use info::REDIS_VERSION;
 pub use redact::redacted;
 
 use super::home::{Ask, HomeContext, Then};
@@ -39,6 +41,7 @@ const ALL_SHARDS_SPECIAL: &[&str] =
 
 /// The rows of this family.
 pub const COMMANDS: &[Command] = &[
+    save::BGSAVE,
     container("config")
         .docs("2.0.0", "Commands about the configuration.", SUBCOMMAND_COST)
         .subcommands(config::COMMANDS),
@@ -51,6 +54,7 @@ pub const COMMANDS: &[Command] = &[
         .docs("1.0.0", "Tells what the server is and does.", "O(1)")
         .tips(ALL_SHARDS_SPECIAL)
         .categories(&["dangerous"]),
+    save::LASTSAVE,
     container("latency")
         .docs("2.8.13", "Commands about what took long.", SUBCOMMAND_COST)
         .subcommands(latency::COMMANDS),
@@ -70,6 +74,7 @@ pub const COMMANDS: &[Command] = &[
     replicas::PSYNC,
     replicas::REPLCONF,
     replicas::ROLE,
+    save::SAVE,
     row("shutdown", -1, shutdown)
         .flags(ADMIN_NO_SCRIPT.union(Flags::NO_MULTI).union(Flags::SENTINEL).union(Flags::ALLOW_BUSY))
         .docs(

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::server::snapshot::SnapshotSink;
+
 /// A file in `directory` without a name.
 pub(super) fn unnamed_file(directory: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -105,6 +107,17 @@ impl Write for SpoolWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl SnapshotSink for SpoolWriter {
+    fn finish(&mut self) -> io::Result<()> {
+        self.spool.end(Ok(()));
+        Ok(())
+    }
+
+    fn abandon(&mut self, reason: &str) {
+        self.spool.end(Err(reason.to_owned()));
     }
 }
 

@@ -1,0 +1,96 @@
+//! A dataset that is being loaded beside the one that clients see, until it takes that one's place.
+
+use super::database::Database;
+use super::entry::Entry;
+use super::keyspace::Keyspace;
+use crate::base::clock::UnixMillis;
+
+/// Databases that are being loaded.
+pub(super) struct Incoming {
+    /// Which load they are of.
+    number: u64,
+    databases: Vec<Database>,
+}
+
+impl Keyspace {
+    /// Adds an entry to the dataset that load `number` brings, and returns the one whose place it takes. The first entry of
+    /// a load ends what came of an earlier one.
+    pub fn insert_incoming(&mut self, number: u64, database: usize, entry: Entry, now: UnixMillis) -> Option<Entry> {
+        if self.incoming.as_ref().is_none_or(|incoming| incoming.number != number) {
+            self.drop_incoming();
+            self.incoming = Some(Incoming { number, databases: self.fresh_databases() });
+        }
+        let hash = self.hash(entry.key());
+        self.incoming.as_mut()?.databases.get_mut(database)?.replace(hash, entry, now)
+    }
+
+    /// Forgets a dataset that is being loaded.
+    pub fn drop_incoming(&mut self) {
+        let databases = self.incoming.take().map(|incoming| incoming.databases);
+        databases.into_iter().flatten().for_each(|database| self.discard(database));
+    }
+
+    /// Puts what load `number` brought into the place of the dataset that is here. Watchers are told of what was there and
+    /// of what is there now, and so are those who wait.
+    pub fn adopt_incoming(&mut self, number: u64) {
+        let incoming = self.incoming.take_if(|incoming| incoming.number == number);
+        let databases = incoming.map_or_else(|| self.fresh_databases(), |incoming| incoming.databases);
+        for (index, new) in databases.into_iter().enumerate() {
+            self.touch_all(index, |keyspace, key| {
+                keyspace.find(index, key).is_some() || new.find(new.hash(key), key).is_some()
+            });
+            let old = std::mem::replace(&mut self.databases[index], new);
+            self.discard(old);
+            self.make_all_ready(index);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ahash::RandomState;
+
+    use super::*;
+
+    const NOW: UnixMillis = 1_700_000_000_000;
+
+    fn entry(key: &str, value: &str) -> Entry {
+        Entry::new_string(key.as_bytes(), value.as_bytes(), None)
+    }
+
+    fn value(keyspace: &Keyspace, database: usize, key: &str) -> Option<Vec<u8>> {
+        let entry = keyspace.find(database, key.as_bytes())?;
+        entry.string(&mut itoa::Buffer::new()).map(<[u8]>::to_vec)
+    }
+
+    #[test]
+    fn nobody_sees_what_is_loaded_before_it_is_adopted() {
+        let mut keyspace = Keyspace::new(2, RandomState::with_seeds(1, 2, 3, 4));
+        keyspace.insert(0, entry("old", "1"), NOW);
+        let [old, new, other] = ["old", "new", "other"].map(|key| keyspace.watch(0, key.as_bytes()));
+        keyspace.insert_incoming(7, 0, entry("dropped", "1"), NOW);
+        keyspace.insert_incoming(8, 0, entry("new", "2"), NOW);
+        keyspace.insert_incoming(8, 1, entry("elsewhere", "3"), NOW);
+        assert_eq!(value(&keyspace, 0, "new"), None);
+        keyspace.adopt_incoming(8);
+        assert_eq!(value(&keyspace, 0, "old"), None);
+        assert_eq!(value(&keyspace, 0, "dropped"), None);
+        assert_eq!(value(&keyspace, 0, "new"), Some(b"2".to_vec()));
+        assert_eq!(value(&keyspace, 1, "elsewhere"), Some(b"3".to_vec()));
+        assert_ne!(keyspace.watched_version(0, b"old"), Some(old));
+        assert_ne!(keyspace.watched_version(0, b"new"), Some(new));
+        assert_eq!(keyspace.watched_version(0, b"other"), Some(other));
+        assert_eq!(keyspace.lazy_objects(), 2, "the old dataset and the dropped one are freed later");
+    }
+
+    #[test]
+    fn a_load_that_brought_nothing_leaves_nothing() {
+        let mut keyspace = Keyspace::new(2, RandomState::with_seeds(1, 2, 3, 4));
+        keyspace.insert(1, entry("old", "1"), NOW);
+        keyspace.insert_incoming(1, 1, entry("new", "2"), NOW);
+        keyspace.adopt_incoming(2);
+        assert!(keyspace.database(1).is_empty());
+        keyspace.drop_incoming();
+        assert_eq!(keyspace.lazy_objects(), 2);
+    }
+}
