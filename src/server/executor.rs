@@ -208,7 +208,15 @@ impl Executor {
             is_delivering: false,
             stopping: false,
         };
-        Self { ring, core, cron: Cron::new(), events: Vec::new(), deadline: None, waits_for_writer: false, has_settled: false }
+        Self {
+            ring,
+            core,
+            cron: Cron::new(),
+            events: Vec::new(),
+            deadline: None,
+            waits_for_writer: false,
+            has_settled: false,
+        }
     }
 
     /// Serves until the process stops.

@@ -3,16 +3,16 @@
 
 use super::ask::ReplyTo;
 use super::executor::{Core, Executor};
-use super::snapshot::{Purpose, Request};
 use super::master::{Order, SpoolWriter, Transfer, View};
+use super::snapshot::{Purpose, Request};
 use crate::base::slot::ShardId;
 use crate::net::SocketId;
 use crate::net::listener::Address;
 use crate::shard::blocked::End;
 use crate::shard::message::{Message, ServerMessage, Ticket};
 use crate::shard::owner::Shard;
-use crate::shard::stream::Reached;
 use crate::shard::replicas::{FromMaster, Hello, Seat, ToMaster};
+use crate::shard::stream::Reached;
 use crate::state::replication::ReplicaState;
 
 impl Core {

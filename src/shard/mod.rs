@@ -14,9 +14,9 @@ pub mod owner;
 pub mod plan;
 pub mod replicas;
 pub mod route;
-pub mod snapshot;
 #[cfg(test)]
 mod simulation;
+pub mod snapshot;
 pub mod stream;
 pub mod transaction;
 pub mod trial;

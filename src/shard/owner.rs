@@ -1,6 +1,7 @@
 //! The owner's side of a shard: runs commands and parts of transactions over its keys, in the order that locks allow.
 
 mod late;
+mod places;
 mod reading;
 mod role;
 mod room;
@@ -398,11 +399,6 @@ impl Shard {
         }
     }
 
-    /// Has shard zero told when everything that happened here is in the stream.
-    pub fn mark_stream(&mut self, home: ShardId, ticket: Ticket) {
-        self.records.push(Record::Mark(home, ticket));
-    }
-
     /// Switches the collection of effects; only while no transaction is under way (under a barrier).
     pub fn set_effects(&mut self, on: bool) {
         self.effects.on = on;
@@ -573,11 +569,7 @@ impl Shard {
             }
         };
         self.evicts_apart = true;
-        if let Some(id) = self.keyspace.new_cut.take()
-            && self.effects.on
-        {
-            self.records.push(Record::Cut(id));
-        }
+        self.record_cut();
         held.notices.append(&mut self.notices.list);
         if last {
             // Before the client has its reply, after which it may publish elsewhere. Nobody sees the keys before the locks

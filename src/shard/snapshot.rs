@@ -44,6 +44,11 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Of snapshot `id`.
+    pub fn new(id: u64, replicates: bool) -> Self {
+        Self { id, replicates, ..Self::default() }
+    }
+
     /// Nothing may be made of it any more: what is left need not be passed.
     pub fn fail(&self) {
         self.has_failed.store(true, Ordering::Release);
@@ -103,7 +108,12 @@ impl Drop for Pieces {
 }
 
 /// A snapshot over `shards` shards: a taker for each, and where their pieces come out.
-pub fn open(progress: Arc<Progress>, shards: usize, config: &Config, now: UnixMillis) -> (Vec<Taker>, Pieces) {
+pub fn open(
+    progress: Arc<Progress>,
+    shards: usize,
+    config: &Config,
+    now: UnixMillis,
+) -> (Vec<Taker>, Pieces) {
     let (sender, receiver) = channel();
     let options = Options::new(Version::Ten, config, now);
     let taker = |_| Taker { progress: Arc::clone(&progress), sender: sender.clone(), options };

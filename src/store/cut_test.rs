@@ -13,7 +13,9 @@ use crate::store::entry::NewValue;
 
 const NOW: UnixMillis = 1_700_000_000_000;
 
-type Contents = BTreeMap<(usize, Vec<u8>), (Vec<u8>, Option<i64>)>;
+type Name = (usize, Vec<u8>);
+type Content = (Vec<u8>, Option<i64>);
+type Contents = BTreeMap<Name, Content>;
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -64,7 +66,7 @@ impl Sink for Collecting {
     }
 }
 
-fn described(database: usize, entry: &Entry) -> ((usize, Vec<u8>), (Vec<u8>, Option<i64>)) {
+fn described(database: usize, entry: &Entry) -> (Name, Content) {
     let value = entry.string(&mut itoa::Buffer::new()).unwrap().to_vec();
     ((database, entry.key().to_vec()), (value, entry.expire_at()))
 }

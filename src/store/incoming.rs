@@ -15,7 +15,13 @@ pub(super) struct Incoming {
 impl Keyspace {
     /// Adds an entry to the dataset that load `number` brings, and returns the one whose place it takes. The first entry of
     /// a load ends what came of an earlier one.
-    pub fn insert_incoming(&mut self, number: u64, database: usize, entry: Entry, now: UnixMillis) -> Option<Entry> {
+    pub fn insert_incoming(
+        &mut self,
+        number: u64,
+        database: usize,
+        entry: Entry,
+        now: UnixMillis,
+    ) -> Option<Entry> {
         if self.incoming.as_ref().is_none_or(|incoming| incoming.number != number) {
             self.drop_incoming();
             self.incoming = Some(Incoming { number, databases: self.fresh_databases() });

@@ -6,8 +6,6 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
 use super::statistics;
-use std::sync::atomic::Ordering;
-
 use crate::base::number::format_f64;
 use crate::command::home::{HomeContext, Then};
 use crate::config::Config;
@@ -299,7 +297,8 @@ fn value_of(config: &Config, name: &str) -> String {
 
 fn persistence(of: &Subject<'_>, out: &mut String) {
     let saved = &of.server.persistence;
-    let (done, total) = (saved.keys_saved.load(Ordering::Relaxed), saved.keys_to_save.load(Ordering::Relaxed));
+    let (done, total) =
+        (saved.keys_saved.load(Ordering::Relaxed), saved.keys_to_save.load(Ordering::Relaxed));
     let since = saved.saving_since.load(Ordering::Relaxed);
     let loading = &saved.loading;
     fields!(out,

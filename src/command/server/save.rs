@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{ADMIN, row};
+use super::row;
 use crate::command::args::is_word;
 use crate::command::home::{Ask, HomeContext, SnapshotWish, Then};
 use crate::command::{Command, Flags};
@@ -16,11 +16,8 @@ pub(super) const SAVE: Command = row("save", 1, save).flags(FLAGS.union(Flags::N
     "O(N) where N is the total number of keys in all databases",
 );
 
-pub(super) const BGSAVE: Command = row("bgsave", -1, bgsave).flags(FLAGS).docs(
-    "1.0.0",
-    "Saves the dataset in the background.",
-    "O(1)",
-);
+pub(super) const BGSAVE: Command =
+    row("bgsave", -1, bgsave).flags(FLAGS).docs("1.0.0", "Saves the dataset in the background.", "O(1)");
 
 pub(super) const LASTSAVE: Command = row("lastsave", 1, lastsave)
     .flags(Flags::LOADING.union(Flags::STALE).union(Flags::FAST))

@@ -119,7 +119,7 @@ impl Core {
         }
         let Some(request) = self.snapshots.waiting.pop_front() else { return };
         let Request { id, purpose, replicates, sink } = request;
-        let progress = Arc::new(Progress { id, replicates, ..Progress::default() });
+        let progress = Arc::new(Progress::new(id, replicates));
         let (takers, pieces) = open(Arc::clone(&progress), self.shards.len(), &self.config, self.now);
         if !purpose.is_save() {
             self.server.persistence.saving_since.store(self.now / 1000, Ordering::Relaxed);
@@ -148,7 +148,9 @@ impl Core {
     /// Starts the thread that writes: the cut of the snapshot is at this offset of the stream.
     pub fn write_snapshot(&mut self, id: u64, offset: u64) {
         let preface = self.preface(offset);
-        let Some(running) = self.snapshots.running.as_mut().filter(|running| running.id == id) else { return };
+        let Some(running) = self.snapshots.running.as_mut().filter(|running| running.id == id) else {
+            return;
+        };
         let Some((pieces, mut sink)) = running.output.take() else { return };
         let registers = &self.server.persistence;
         registers.keys_to_save.store(running.progress.keys_at_cut(), Ordering::Relaxed);
@@ -192,7 +194,9 @@ impl Core {
         match message {
             ToSnapshots::Ask { home, ticket, wish } => self.wish_snapshot(own, (home, ticket), wish),
             ToSnapshots::Written { id, result } => {
-                let Some(running) = self.snapshots.running.take_if(|running| running.id == id) else { return };
+                let Some(running) = self.snapshots.running.take_if(|running| running.id == id) else {
+                    return;
+                };
                 self.snapshot_written(own, running, result);
                 self.begin_snapshot(own);
             }

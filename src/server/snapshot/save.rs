@@ -24,10 +24,10 @@ impl Core {
     /// On a home shard: asks shard zero for what a client wants of snapshots. What follows on the connection waits.
     pub fn ask_for_snapshot(&mut self, own: &mut Shard, to: ReplyTo, wish: SnapshotWish) {
         let Some(ticket) = self.await_reply(to) else { return };
-        self.to_snapshots(own, ToSnapshots::Ask { home: self.id, ticket, wish });
+        self.hand_to_snapshots(own, ToSnapshots::Ask { home: self.id, ticket, wish });
     }
 
-    fn to_snapshots(&mut self, own: &mut Shard, message: ToSnapshots) {
+    fn hand_to_snapshots(&mut self, own: &mut Shard, message: ToSnapshots) {
         if self.id == 0 {
             self.tell_snapshots(own, message);
         } else {
@@ -35,7 +35,11 @@ impl Core {
         }
     }
 
-    pub(super) fn reply_elsewhere(&mut self, (home, ticket): (ShardId, Ticket), write: impl FnOnce(&mut Reply<'_>)) {
+    pub(super) fn reply_elsewhere(
+        &mut self,
+        (home, ticket): (ShardId, Ticket),
+        write: impl FnOnce(&mut Reply<'_>),
+    ) {
         let mut reply = Vec::new();
         write(&mut Reply::new(&mut reply, Protocol::default()));
         if home == self.id {
@@ -46,7 +50,8 @@ impl Core {
     }
 
     pub(super) fn wish_snapshot(&mut self, own: &mut Shard, asker: (ShardId, Ticket), wish: SnapshotWish) {
-        let is_in_background = self.snapshots.running.as_ref().is_some_and(|running| !running.purpose.is_save());
+        let is_in_background =
+            self.snapshots.running.as_ref().is_some_and(|running| !running.purpose.is_save());
         match wish {
             _ if is_in_background => self.reply_elsewhere(asker, |reply| reply.error(IN_PROGRESS)),
             SnapshotWish::Save => self.save(own, Purpose::Save(vec![asker])),
@@ -78,7 +83,13 @@ impl Core {
     }
 
     /// A snapshot has ended.
-    pub(super) fn snapshot_ended(&mut self, own: &mut Shard, id: u64, purpose: Purpose, result: Result<(), String>) {
+    pub(super) fn snapshot_ended(
+        &mut self,
+        own: &mut Shard,
+        id: u64,
+        purpose: Purpose,
+        result: Result<(), String>,
+    ) {
         if let Purpose::Replicas = purpose {
             return self.replica_snapshot_ended(own, id, result);
         }
@@ -115,17 +126,22 @@ impl Core {
 
     /// On shard zero, by the clock: begins a snapshot that is scheduled or due.
     pub fn keep_save_points(&mut self, own: &mut Shard) {
-        if self.is_saving() || self.server.persistence.is_loading() || self.server.stopping.load(Ordering::Relaxed) {
+        if self.is_saving()
+            || self.server.persistence.is_loading()
+            || self.server.stopping.load(Ordering::Relaxed)
+        {
             return;
         }
         if self.snapshots.is_scheduled {
             return self.save_in_background(own);
         }
         let registers = &self.server.persistence;
-        let may_try = !registers.has_failed.load(Ordering::Relaxed) || self.now - self.snapshots.tried_at > RETRY_MS;
+        let may_try =
+            !registers.has_failed.load(Ordering::Relaxed) || self.now - self.snapshots.tried_at > RETRY_MS;
         let seconds = self.now / 1000 - registers.saved_at.load(Ordering::Relaxed);
         let changes = registers.unsaved(self.server.totals().dirty);
-        let is_due = |point: &&crate::config::SavePoint| changes >= point.changes && seconds > point.seconds as i64;
+        let is_due =
+            |point: &&crate::config::SavePoint| changes >= point.changes && seconds > point.seconds as i64;
         let config = self.config.clone();
         if let Some(point) = config.save.iter().find(is_due).filter(|_| may_try) {
             notice!("{} changes in {} seconds. Saving...", point.changes, point.seconds);

@@ -1,7 +1,7 @@
 //! The thread that writes a snapshot: what comes before the keys, the pieces of all shards in the order in which they come, and
 //! the end.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
