@@ -11,65 +11,22 @@ mod common;
 mod generator;
 #[path = "differential/grammar.rs"]
 mod grammar;
+#[path = "effects/load.rs"]
+mod load;
 #[path = "effects/sink.rs"]
 mod sink;
 #[path = "effects/stream.rs"]
 mod stream;
 
-use common::{Client, Random, Reply, Server, encode, redis, seed, setting, skerry, wait_until};
-use generator::{Expiry, Generator};
+use common::{Client, Random, Reply, Server, redis, seed, setting, skerry, wait_until};
+use generator::Expiry;
+use load::Load;
 use sink::{ClientSink, ReplicaSink, dataset, difference};
 use std::time::Duration;
 use stream::{Command, Listener, show};
 
-const CLIENTS: usize = 6;
-const COMMANDS_PER_ROUND: usize = 400;
-const LONGEST_PIPELINE: usize = 12;
 /// Longer than the longest time to live of a key that expires during a run.
 const EXPIRY_PAUSE: Duration = Duration::from_millis(60);
-
-/// One client's share of a round.
-fn run_commands(client: &mut Client, generator: &mut Generator, random: &mut Random) {
-    let mut in_transaction = false;
-    let mut left = COMMANDS_PER_ROUND;
-    while left > 0 {
-        let commands: Vec<Command> = generator.pipeline(1 + random.below(LONGEST_PIPELINE), in_transaction);
-        let mut bytes = Vec::new();
-        commands.iter().for_each(|command| encode(command, &mut bytes));
-        client.send_raw(&bytes);
-        for command in &commands {
-            let reply = client.receive();
-            match command[0].to_ascii_uppercase().as_slice() {
-                b"MULTI" => in_transaction = !reply.is_error() || in_transaction,
-                b"EXEC" | b"DISCARD" | b"RESET" => in_transaction = false,
-                _ => {}
-            }
-        }
-        left = left.saturating_sub(commands.len());
-    }
-    // An open transaction would queue what the next round sends.
-    client.send_raw(b"DISCARD\r\n");
-    client.receive();
-}
-
-struct Load {
-    clients: Vec<(Client, Generator, Random)>,
-}
-
-impl Load {
-    fn new(server: &Server, random: &mut Random, expiry: Expiry) -> Self {
-        let one = |_| (server.client(), Generator::new(random.fork()).expiring(expiry), random.fork());
-        Self { clients: (0..CLIENTS).map(one).collect() }
-    }
-
-    fn round(&mut self) {
-        std::thread::scope(|scope| {
-            for (client, generator, random) in &mut self.clients {
-                scope.spawn(move || run_commands(client, generator, random));
-            }
-        });
-    }
-}
 
 #[track_caller]
 fn assert_equal(
