@@ -110,7 +110,8 @@ impl Apart {
         let arguments = ["--repl-timeout", "2", "--repl-ping-replica-period", "1", "--protected-mode", "no"];
         let master = master.arguments(&arguments).spawn();
         let bind = format!("CONFIG SET bind \"127.0.0.1 {}\"", namespace.address);
-        let set = master.client().command(&["CONFIG", "SET", "bind", &format!("127.0.0.1 {}", namespace.address)]);
+        let set =
+            master.client().command(&["CONFIG", "SET", "bind", &format!("127.0.0.1 {}", namespace.address)]);
         assert_eq!(set, Reply::ok(), "{bind}");
         let target = format!("{} {}", namespace.address, master.port());
         let replica = replica.arguments(&arguments).arguments(&["--replicaof", &target]);
@@ -190,12 +191,25 @@ fn skerry_resumes_at_skerry_after_a_cut_cable() {
 fn a_lossy_cable_changes_nothing() {
     let Some(skerry) = skerry() else { return };
     let Some(apart) = Apart::new(skerry.clone().shards(2), skerry.shards(2)) else { return };
-    let words = ["qdisc", "add", "dev", &apart.namespace.cable, "root", "netem", "delay", "30ms", "10ms", "loss", "3%"];
+    let words = [
+        "qdisc",
+        "add",
+        "dev",
+        &apart.namespace.cable,
+        "root",
+        "netem",
+        "delay",
+        "30ms",
+        "10ms",
+        "loss",
+        "3%",
+    ];
     let output = Command::new("tc").args(words).output();
     if !output.is_ok_and(|output| output.status.success()) {
         return skip("the kernel has no netem, or tc is not installed");
     }
-    let mut load = Load::new(&apart.master, &mut Random::new(seed("a_lossy_cable_changes_nothing")), Expiry::Far);
+    let mut load =
+        Load::new(&apart.master, &mut Random::new(seed("a_lossy_cable_changes_nothing")), Expiry::Far);
     for round in 0..3 {
         load.round();
         apart.assert_equal(&format!("round {round}"));

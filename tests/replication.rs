@@ -162,7 +162,15 @@ fn waits(master: Start, replica: Start) {
     let (mut client, mut copy) = (master.client(), replica.client());
     for number in 0..200 {
         client.command(&["SET", &format!("key:{number}"), &number.to_string()]);
-        client.command(&["MSET", "a", &number.to_string(), "b", &number.to_string(), "c", &number.to_string()]);
+        client.command(&[
+            "MSET",
+            "a",
+            &number.to_string(),
+            "b",
+            &number.to_string(),
+            "c",
+            &number.to_string(),
+        ]);
         assert_eq!(client.run("WAIT 1 5000"), Reply::Integer(1));
         for key in [&*format!("key:{number}"), "a", "b", "c"] {
             assert_eq!(copy.command(&["GET", key]).text(), number.to_string());

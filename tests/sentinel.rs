@@ -50,7 +50,9 @@ fn is_settled(sentinel: &Server, port: u16) -> bool {
     let master = fields(&master);
     let replicas = client.run(&format!("SENTINEL REPLICAS {NAME}"));
     let in_sync = replicas.items().iter().map(fields).filter(|replica| {
-        replica["master-link-status"] == "ok" && replica["master-port"] == port.to_string() && replica["flags"] == "slave"
+        replica["master-link-status"] == "ok"
+            && replica["master-port"] == port.to_string()
+            && replica["flags"] == "slave"
     });
     master["port"] == port.to_string()
         && master["flags"] == "master"
@@ -122,7 +124,8 @@ fn fails_over(shards: usize, rounds: u64) {
         });
         let mut client = Client::connect(port);
         for key in &acknowledged {
-            for (name, value) in [(key.clone(), &**key), (format!("{key}:a"), "1"), (format!("{key}:b"), "2")] {
+            for (name, value) in [(key.clone(), &**key), (format!("{key}:a"), "1"), (format!("{key}:b"), "2")]
+            {
                 let found = client.command(&["GET", &name]).text();
                 assert_eq!(found, value, "round {round}: {name} was acknowledged and is lost");
             }

@@ -10,9 +10,7 @@ use super::{Command, Flags, cluster};
 use crate::base::number::until_zero;
 use crate::base::slot::{ShardId, SlotMap};
 use crate::config::{Config, ProtectedAction};
-use crate::resp::error::{
-    LOADING, MASTER_DOWN, NO_AUTH, OUT_OF_MEMORY, READ_ONLY, unknown_subcommand, wrong_arity,
-};
+use crate::resp::error::{LOADING, MASTER_DOWN, NO_AUTH, OUT_OF_MEMORY, unknown_subcommand, wrong_arity};
 
 /// Bytes of a client's words that an error shows.
 const SHOWN_BYTES_MAX: usize = 128;
@@ -44,15 +42,15 @@ pub struct Node<'a> {
     pub is_out_of_memory: bool,
     /// Whether CLIENT PAUSE holds the command back, if nothing else speaks against it.
     pub is_paused: bool,
-    /// What a replica refuses.
+    /// What the server refuses.
     pub refuses: Refuses,
 }
 
-/// What a replica refuses to its clients.
+/// What the server refuses to its clients for what it is now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refuses {
-    /// Writes (`replica-read-only`).
-    pub writes: bool,
+    /// Writes, and why: a replica takes its master's only, and a master none without good replicas.
+    pub writes: Option<&'static str>,
     /// What shows data that may be old: the link to the master is down (`replica-serve-stale-data`).
     pub stale: bool,
     /// What has no place while a snapshot of the master is loaded.
@@ -238,11 +236,11 @@ fn out_of_memory(visitor: Visitor<'_>) -> Option<String> {
     refused.then(|| OUT_OF_MEMORY.into())
 }
 
-/// A replica takes writes from its master only; EXEC is judged by its queue.
+/// Writes when there may be none; EXEC is judged by its queue.
 fn read_only(visitor: Visitor<'_>) -> Option<String> {
     let queued = queued_for(visitor).map_or(Flags::empty(), |queue| queue.flags());
-    let refused = visitor.node.refuses.writes && (visitor.row.flags | queued).contains(Flags::WRITE);
-    refused.then(|| READ_ONLY.into())
+    let error = visitor.node.refuses.writes?;
+    (visitor.row.flags | queued).contains(Flags::WRITE).then(|| error.into())
 }
 
 fn cut_off(visitor: Visitor<'_>) -> Option<String> {

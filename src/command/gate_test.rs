@@ -203,7 +203,7 @@ fn a_replica_takes_no_writes_of_clients() {
     let mut client = HomeCase::new();
     client.run("multi");
     client.run("set a 1");
-    client.refuses.writes = true;
+    client.refuses.writes = Some(crate::resp::error::READ_ONLY);
     let refusal = "READONLY You can't write against a read only replica.\r\n";
     assert_eq!(client.run("exec"), format!("-EXECABORT Transaction discarded because of: {refusal}"));
     assert_eq!(client.run("mset a 1 b 2"), format!("-{refusal}"));

@@ -693,9 +693,9 @@ impl Shard {
             Reply::new(out, caller.protocol).error(OUT_OF_MEMORY);
             return Served::Replied;
         }
-        if self.refuses_write(env, caller, ticket, row) {
+        if let Some(error) = self.write_refusal(env, caller, ticket, row) {
             env.server.commands.of(self.id, row.index).reject();
-            Reply::new(out, caller.protocol).error(READ_ONLY);
+            Reply::new(out, caller.protocol).error(error);
             return Served::Replied;
         }
         let may_block = row.flags.contains(Flags::BLOCKING) && !caller.from_master;

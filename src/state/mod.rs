@@ -205,6 +205,16 @@ impl Server {
         }
     }
 
+    /// Why a master takes no writes from clients now.
+    #[inline]
+    pub fn write_refusal(&self, config: &Config) -> Option<&'static str> {
+        let needed = config.min_replicas_to_write;
+        let too_few = needed > 0
+            && config.min_replicas_max_lag > 0
+            && self.replication.good_replicas.load(Ordering::Relaxed) < needed;
+        too_few.then_some("NOREPLICAS Not enough good replicas to write.")
+    }
+
     /// A number for a new client.
     pub fn next_client_id(&self) -> u64 {
         self.last_client_id.fetch_add(1, Ordering::Relaxed) + 1

@@ -24,6 +24,7 @@ use crate::command::session::Session;
 use crate::config::Primary;
 use crate::net::SocketId;
 use crate::net::listener::{Address, configure_accepted};
+use crate::resp::error::READ_ONLY;
 use crate::shard::message::{MasterStream, Message, Question, ServerMessage, Ticket};
 use crate::shard::owner::Shard;
 use crate::state::following::Link;
@@ -77,14 +78,14 @@ pub(super) struct Follower {
 }
 
 impl Core {
-    /// What this server refuses to its clients as a replica.
+    /// What this server refuses to its clients as it is.
     pub fn refuses(&self, own: &Shard) -> Refuses {
         if !own.keyspace.follows {
-            return Refuses::default();
+            return Refuses { writes: self.server.write_refusal(&self.config), ..Refuses::default() };
         }
         let following = &self.server.following;
         Refuses {
-            writes: self.config.replica_read_only,
+            writes: self.config.replica_read_only.then_some(READ_ONLY),
             stale: !self.config.replica_serve_stale_data && following.is_cut_off(),
             while_loading: following.is_loading.load(Ordering::Relaxed),
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use super::Shard;
 use crate::command::Command;
 use crate::command::session::Caller;
+use crate::resp::error::READ_ONLY;
 use crate::shard::Env;
 use crate::shard::message::Ticket;
 
@@ -17,6 +18,22 @@ impl Shard {
             && env.config.replica_read_only
             && !caller.from_master
             && ticket.connection != Ticket::OF_SERVER
+    }
+
+    /// Why a command is no write that this shard takes now, if it is a write.
+    #[inline]
+    pub(super) fn write_refusal(
+        &self,
+        env: Env<'_>,
+        caller: Caller,
+        ticket: Ticket,
+        row: &Command,
+    ) -> Option<&'static str> {
+        if self.keyspace.follows {
+            return self.refuses_write(env, caller, ticket, row).then_some(READ_ONLY);
+        }
+        let is_of_client = ticket.connection != Ticket::OF_SERVER;
+        (is_of_client && row.is_write()).then(|| env.server.write_refusal(env.config)).flatten()
     }
 
     /// Sees to it that keys whose time is over stay, hidden, where nobody may remove them.
