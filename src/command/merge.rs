@@ -1,9 +1,12 @@
 //! How the replies of several shards become one: pure folds over encoded replies.
 
+use std::collections::BTreeMap;
+
 use rand::Rng;
 
+use crate::rdb::Digest;
 use crate::resp::Reply;
-use crate::resp::skim::{array, elements, integer};
+use crate::resp::skim::{array, bulk, elements, integer};
 
 /// Which fold a split command uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub enum Merge {
     Counts,
     /// Weighted choice: each shard answers `[number of keys, key or null]`; one key is drawn (RANDOMKEY).
     Draw,
+    /// Databases with keys, each its number and the digest of its entries; the whole dataset's digest (DEBUG DIGEST).
+    Digest,
     /// Versions of watched keys, which the session keeps; the client sees `+OK` (WATCH). Whoever runs WATCH takes the
     /// versions out of the pieces ([`integers`]) itself; [`merge`] only says `+OK`.
     Watch,
@@ -52,6 +57,7 @@ pub fn merge(kind: Merge, pieces: &[Piece<'_>], out: &mut Reply<'_>, rng: &mut i
         }
         Merge::Counts => counts(pieces, out),
         Merge::Draw => draw(pieces, out, rng),
+        Merge::Digest => digest(pieces, out),
         Merge::Watch => out.ok(),
     }
 }
@@ -104,6 +110,21 @@ fn draw(pieces: &[Piece<'_>], out: &mut Reply<'_>, rng: &mut impl Rng) {
         }
         drawn -= weight;
     }
+}
+
+fn digest(pieces: &[Piece<'_>], out: &mut Reply<'_>) {
+    let mut databases: BTreeMap<u32, Digest> = BTreeMap::new();
+    for piece in pieces {
+        let mut parts = elements(piece.reply);
+        while let (Some(index), Some(entries)) = (parts.next(), parts.next()) {
+            if let Ok(entries) = bulk(entries).try_into() {
+                databases.entry(integer(index) as u32).or_default().combine(entries);
+            }
+        }
+    }
+    let mut digest = Digest::default();
+    databases.iter().for_each(|(index, entries)| digest.mix_database(*index, entries));
+    out.simple(&digest.hex());
 }
 
 /// The integers of an encoded array of them: the versions that a shard's part of WATCH answers.
@@ -165,6 +186,18 @@ mod tests {
         let parts: [(&str, &[u32]); 2] =
             [("*2\r\n$1\r\na\r\n$-1\r\n", &[0, 3]), ("*2\r\n$1\r\nb\r\n*1\r\n:1\r\n", &[1, 2])];
         assert_eq!(merged(Merge::Weave, &parts), "*4\r\n$1\r\na\r\n$1\r\nb\r\n*1\r\n:1\r\n$-1\r\n");
+    }
+
+    #[test]
+    fn digests_are_combined_database_by_database() {
+        let part = |digit: &str| digit.repeat(20);
+        let one = format!("*4\r\n:0\r\n$20\r\n{}\r\n:3\r\n$20\r\n{}\r\n", part("a"), part("b"));
+        let other = format!("*2\r\n:3\r\n$20\r\n{}\r\n", part("\x20"));
+        let both = format!("*4\r\n:0\r\n$20\r\n{}\r\n:3\r\n$20\r\n{}\r\n", part("a"), part("B"));
+        let of_two = merged(Merge::Digest, &[(&one, &[]), (&other, &[])]);
+        assert_eq!(of_two, merged(Merge::Digest, &[("*0\r\n", &[]), (&both, &[])]));
+        assert_ne!(of_two, merged(Merge::Digest, &[(&one, &[])]));
+        assert_eq!(merged(Merge::Digest, &[("*0\r\n", &[])]), format!("+{}\r\n", "0".repeat(40)));
     }
 
     #[test]

@@ -185,7 +185,7 @@ pub static DIRECTIVES: &[Directive] = &[
     yes_no("replica-serve-stale-data", "yes").alias("slave-serve-stale-data"),
     special("replicaof", "", Kind::ReplicaOf).alias("slaveof").immutable().several(),
     optional_text("requirepass").sensitive(),
-    choice("sanitize-dump-payload", "no", SanitizeDumpPayload::NAMES).later(),
+    choice("sanitize-dump-payload", "no", SanitizeDumpPayload::NAMES).meaningless(),
     special("save", "3600 1 300 100 60 10000", Kind::Save).several(),
     optional_text("server_cpulist").immutable().meaningless(),
     integer("set-max-intset-entries", "512", 0, I64_MAX),

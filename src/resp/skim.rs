@@ -71,6 +71,16 @@ pub fn integer(encoded: &[u8]) -> i64 {
     number(line(encoded).0)
 }
 
+/// The bytes of an encoded bulk string.
+///
+/// # Panics
+/// When `encoded` is no bulk string.
+pub fn bulk(encoded: &[u8]) -> &[u8] {
+    assert_eq!(encoded.first(), Some(&b'$'), "a bulk string");
+    let (header, rest) = line(encoded);
+    &rest[..number(header) as usize]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +112,6 @@ mod tests {
     fn elements_of_an_array() {
         let found: Vec<&[u8]> = elements(b"*3\r\n:1\r\n$-1\r\n*1\r\n+a\r\n").collect();
         assert_eq!(found, [&b":1\r\n"[..], b"$-1\r\n", b"*1\r\n+a\r\n"]);
-        assert_eq!(integer(b":42\r\n"), 42);
+        assert_eq!((integer(b":42\r\n"), bulk(b"$3\r\na\r\n\r\n")), (42, &b"a\r\n"[..]));
     }
 }

@@ -3,6 +3,7 @@
 //! Rows of containers that the server family owns (`MEMORY USAGE`, `DEBUG OBJECT`) take their handlers from here.
 
 mod delete;
+mod dump;
 pub(super) mod expire;
 mod object;
 mod rename;
@@ -10,6 +11,8 @@ pub mod scan;
 pub mod sort;
 mod whole;
 
+#[cfg(test)]
+mod dump_test;
 #[cfg(test)]
 mod generic_test;
 
@@ -26,6 +29,8 @@ const INSPECTED: &[KeySpec] = &[KeySpec::one(1, KeyFlags::RO)];
 const READ: &[KeySpec] = &[KeySpec::one(1, KeyFlags::RO.union(KeyFlags::ACCESS))];
 /// One key whose time changes.
 const UPDATED: &[KeySpec] = &[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::UPDATE))];
+/// One key that is made, in place of whatever is there.
+const RESTORED: &[KeySpec] = &[KeySpec::one(1, KeyFlags::OW.union(KeyFlags::UPDATE))];
 /// Any number of keys that are removed.
 const REMOVED: &[KeySpec] = &[KeySpec::range(1, -1, 1, KeyFlags::RM.union(KeyFlags::DELETE))];
 /// Any number of keys that are only looked at.
@@ -171,6 +176,23 @@ pub const COMMANDS: &[Command] = &[
             "O(N) where N is the size of the value.",
         )
         .categories(&["keyspace"]),
+    Command::new("dump", 2, Group::Generic, Run::Keyspace(dump::dump))
+        .flags(Flags::READONLY)
+        .keys(READ)
+        .docs(
+            "2.6.0",
+            "Answers a key's value in the format of snapshots.",
+            "O(N) where N is the size of the value.",
+        )
+        .tips(&["nondeterministic_output"])
+        .categories(&["keyspace"]),
+    restoring("restore", Group::Generic, "2.6.0", Flags::WRITE.union(Flags::DENYOOM)),
+    restoring(
+        "restore-asking",
+        Group::Server,
+        "3.0.0",
+        Flags::WRITE.union(Flags::DENYOOM).union(Flags::ASKING).union(Flags::SYSTEM),
+    ),
     expiry("expire", -3, expire::expire, "1.0.0", "Sets a key's time to live in seconds."),
     expiry("pexpire", -3, expire::pexpire, "2.6.0", "Sets a key's time to live in milliseconds."),
     expiry(
@@ -233,6 +255,15 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 type Handler = fn(&mut super::Context<'_>, &[&[u8]]);
+
+/// A command that makes a key of a dumped value.
+const fn restoring(name: &'static str, group: Group, since: &'static str, flags: Flags) -> Command {
+    Command::new(name, -4, group, Run::Keyspace(dump::restore))
+        .flags(flags)
+        .keys(RESTORED)
+        .docs(since, "Makes a key of a value that DUMP answered.", "O(N) where N is the size of the value.")
+        .categories(&["keyspace", "dangerous"])
+}
 
 /// A command that sets or ends a key's time.
 const fn expiry(

@@ -5,6 +5,7 @@ use crate::command::context::Context;
 use crate::command::keys::KeyFlags;
 use crate::command::{Command, Flags, Group, HomeContext, KeySpec, Run, Then};
 use crate::config::Config;
+use crate::rdb::written_len;
 use crate::resp::error::{NO_SUCH_KEY, SYNTAX};
 use crate::store::access::{lfu_decayed, lru_idle_ms};
 use crate::store::entry::{Entry, ValueRef};
@@ -157,26 +158,9 @@ pub fn debug_object(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
         entry.key().as_ptr(),
         references(&entry, ctx.config),
         entry.encoding_name(),
-        serialized_length(&entry),
+        written_len(&entry, ctx.config),
         entry.access(),
         lru_idle_ms(entry.access(), ctx.now) / 1000,
     );
     ctx.reply.simple(&line);
-}
-
-/// Bytes of a string's value in a snapshot, uncompressed; 0 for other types.
-fn serialized_length(entry: &Entry) -> usize {
-    let mut digits = itoa::Buffer::new();
-    let Some(bytes) = entry.string(&mut digits) else { return 0 };
-    let short = if bytes.len() <= 11 { crate::base::number::parse_i64(bytes) } else { None };
-    match short.and_then(|int| i32::try_from(int).ok()) {
-        Some(int) if i8::try_from(int).is_ok() => 2,
-        Some(int) if i16::try_from(int).is_ok() => 3,
-        Some(_) => 5,
-        None => match bytes.len() {
-            0..64 => 1 + bytes.len(),
-            64..16384 => 2 + bytes.len(),
-            _ => 5 + bytes.len(),
-        },
-    }
 }

@@ -15,12 +15,14 @@ use crate::command::home::{Ask, HomeContext, Then};
 use crate::command::keys::KeyFlags;
 use crate::command::notice::Notice;
 use crate::command::{Command, Flags, Group, KeySpec, Merge, Route, Run};
+use crate::rdb::{Digest, check_checksums};
 use crate::resp::error::{NO_SUCH_KEY, NOT_AN_INTEGER, NOT_POSITIVE};
 use crate::state::replication::{History, random_id};
 use crate::store::entry::NewValue;
 
 const FLAGS: Flags = ADMIN_NO_SCRIPT.union(Flags::PROTECTED);
 const KEY: &[KeySpec] = &[KeySpec::one(2, KeyFlags::RO)];
+const KEYS: &[KeySpec] = &[KeySpec::range(2, -1, 1, KeyFlags::RO)];
 
 pub(super) const COMMAND: Command = Command::new("debug", -2, Group::Server, Run::Home(debug))
     .flags(FLAGS.union(Flags::HIDDEN_SUBCOMMANDS))
@@ -34,6 +36,16 @@ pub(super) const COMMAND: Command = Command::new("debug", -2, Group::Server, Run
             .flags(FLAGS.union(Flags::WRITE))
             .route(Route::EveryShard(Merge::AllOk))
             .docs("7.2.0", "Cuts a snapshot that was prepared.", "O(1)"),
+        on_keys("debug|digest", 2, digest).route(Route::EveryShard(Merge::Digest)).docs(
+            "1.0.0",
+            "Computes a digest of the whole dataset.",
+            "O(N) where N is the size of all keys and values.",
+        ),
+        on_keys("debug|digest-value", -3, digest_value).keys(KEYS).docs(
+            "4.0.9",
+            "Computes digests of values.",
+            "O(N) where N is the size of the values.",
+        ),
         on_keys("debug|effects-switch", 3, effects_switch)
             // A barrier that only reads would leave parts of transactions under way on shards where they only read.
             .flags(FLAGS.union(Flags::WRITE))
@@ -72,6 +84,10 @@ const HELP: &[&str] = &[
     "    End the process at once.",
     "DICT-RESIZING <0|1>",
     "    Accepted; tables here do not resize as a whole.",
+    "DIGEST",
+    "    Reply with a digest of the whole dataset, as Redis 7.0 computes it.",
+    "DIGEST-VALUE <key> [<key> ...]",
+    "    Reply with digests of the values of the keys.",
     "EFFECTS",
     "    Show this connection the effects of all writes, as they would be replicated.",
     "EFFECTS-SYNC",
@@ -101,6 +117,8 @@ const HELP: &[&str] = &[
     "    Accepted.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Whether keys are removed in the background when their time has come.",
+    "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+    "    Whether snapshots and dumped values are taken whatever their checksums.",
     "SLEEP <seconds>",
     "    Stop this shard for <seconds>, decimals allowed.",
     "STRINGMATCH-LEN <pattern> <string>",
@@ -156,14 +174,13 @@ fn debug(home: &mut HomeContext<'_>, arguments: &[&[u8]]) -> Then {
             Then::Done
         }
         (b"jmap", _)
-        | (
-            b"aof-flush-sleep"
-            | b"dict-resizing"
-            | b"pause-cron"
-            | b"set-disable-deny-scripts"
-            | b"set-skip-checksum-validation",
-            [_],
-        ) => home.ok(),
+        | (b"aof-flush-sleep" | b"dict-resizing" | b"pause-cron" | b"set-disable-deny-scripts", [_]) => {
+            home.ok()
+        }
+        (b"set-skip-checksum-validation", [value]) => {
+            check_checksums(!is_on(value));
+            home.ok()
+        }
         (b"segfault", _) => Then::Ask(Ask::Crash("SEGFAULT")),
         (b"panic", _) => Then::Ask(Ask::Crash("PANIC")),
         (b"assert", _) => Then::Ask(Ask::Crash("ASSERT")),
@@ -351,6 +368,28 @@ fn adopt(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
         ctx.notices.list.push(Notice::Flushed { shards: ctx.shards });
     }
     ctx.reply.ok();
+}
+
+/// DEBUG DIGEST, on every shard: each database that has keys, and the digest of its entries.
+fn digest(ctx: &mut Context<'_>, _arguments: &[&[u8]]) {
+    let databases = 0..ctx.keyspace.databases();
+    let filled: Vec<usize> = databases.filter(|&index| !ctx.keyspace.database(index).is_empty()).collect();
+    ctx.reply.array(2 * filled.len());
+    for index in filled {
+        ctx.reply.int(index as i64);
+        ctx.reply.bulk(Digest::of_database(ctx.keyspace.database(index)).bytes());
+    }
+}
+
+/// DEBUG DIGEST-VALUE: sees expired keys too.
+fn digest_value(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
+    let database = ctx.database();
+    ctx.reply.array(arguments.len() - 2);
+    for key in &arguments[2..] {
+        let entry = ctx.keyspace.find(database, key);
+        let digest = entry.map(|entry| Digest::of_value(&entry)).unwrap_or_default();
+        ctx.reply.simple(&digest.hex());
+    }
 }
 
 fn positive(argument: &[u8]) -> Result<u64, &'static str> {

@@ -340,18 +340,8 @@ const GENERIC: Family = &[
     ("pttl", &[key("key", 0)]),
     ("rename", &[key("key", 0), key("newkey", 1)]),
     ("renamenx", &[key("key", 0), key("newkey", 1)]),
-    (
-        "restore",
-        &[
-            key("key", 0),
-            integer("ttl"),
-            string("serialized-value"),
-            token("replace", "REPLACE").optional().since("3.0.0"),
-            token("absttl", "ABSTTL").optional().since("5.0.0"),
-            integer("seconds").after("IDLETIME").optional().since("5.0.0"),
-            integer("frequency").after("FREQ").optional().since("5.0.0"),
-        ],
-    ),
+    ("restore", RESTORE),
+    ("restore-asking", RESTORE),
     (
         "scan",
         &[
@@ -389,6 +379,16 @@ const GENERIC: Family = &[
     ("type", &[key("key", 0)]),
     ("unlink", &[key("key", 0).multiple()]),
     ("wait", &[integer("numreplicas"), integer("timeout")]),
+];
+
+const RESTORE: &[Argument] = &[
+    key("key", 0),
+    integer("ttl"),
+    string("serialized-value"),
+    token("replace", "REPLACE").optional().since("3.0.0"),
+    token("absttl", "ABSTTL").optional().since("5.0.0"),
+    integer("seconds").after("IDLETIME").optional().since("5.0.0"),
+    integer("frequency").after("FREQ").optional().since("5.0.0"),
 ];
 
 const HYPERLOGLOG: Family = &[
