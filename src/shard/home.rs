@@ -376,6 +376,8 @@ impl Home {
             Message::Release(id) => own.release(env, id),
             Message::Effects { from, records } => self.stream.push(from, records, &mut self.merged),
             Message::Mark(home, ticket) => own.mark_stream(home, ticket),
+            Message::Load(keys) => keys.keep(own, env),
+            Message::DropLoad(number) => own.keyspace.drop_incoming(number),
             Message::PrepareCut(taker) => own.keyspace.prepared_cut = Some(taker),
             Message::Unwatch(names) => own.unwatch(&names),
             Message::Unblock(seat, end) => own.unblock(env, seat, end),

@@ -8,6 +8,7 @@ pub mod announce;
 pub mod blocked;
 pub mod cell;
 pub mod home;
+pub mod load;
 pub mod locks;
 pub mod message;
 pub mod owner;

@@ -23,15 +23,21 @@ impl Keyspace {
         now: UnixMillis,
     ) -> Option<Entry> {
         if self.incoming.as_ref().is_none_or(|incoming| incoming.number != number) {
-            self.drop_incoming();
+            self.forget_incoming();
             self.incoming = Some(Incoming { number, databases: self.fresh_databases() });
         }
         let hash = self.hash(entry.key());
         self.incoming.as_mut()?.databases.get_mut(database)?.replace(hash, entry, now)
     }
 
-    /// Forgets a dataset that is being loaded.
-    pub fn drop_incoming(&mut self) {
+    /// Forgets what load `number` brought.
+    pub fn drop_incoming(&mut self, number: u64) {
+        if self.incoming.as_ref().is_some_and(|incoming| incoming.number == number) {
+            self.forget_incoming();
+        }
+    }
+
+    fn forget_incoming(&mut self) {
         let databases = self.incoming.take().map(|incoming| incoming.databases);
         databases.into_iter().flatten().for_each(|database| self.discard(database));
     }
@@ -96,7 +102,8 @@ mod tests {
         keyspace.insert_incoming(1, 1, entry("new", "2"), NOW);
         keyspace.adopt_incoming(2);
         assert!(keyspace.database(1).is_empty());
-        keyspace.drop_incoming();
+        keyspace.drop_incoming(2);
+        keyspace.drop_incoming(1);
         assert_eq!(keyspace.lazy_objects(), 2);
     }
 }

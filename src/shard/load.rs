@@ -1,0 +1,348 @@
+//! Loading: a thread of its own splits a snapshot into records and sends each key to the shard that owns it, which decodes it
+//! and keeps it, in the dataset that clients see or in one beside it.
+//!
+//! Keys under way are bounded, so the thread waits for the shards. What a shard cannot keep ends the load.
+
+use std::io::Read;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::Env;
+use super::cell::Shards;
+use super::message::{Message, ServerMessage};
+use super::owner::Shard;
+use super::snapshot::ToSnapshots;
+use crate::base::clock::{UnixMillis, unix_millis};
+use crate::rdb::{RawEntry, RdbError, Record, Records, decode};
+use crate::state::Server;
+use crate::{notice, warning};
+
+/// Bytes of keys that one message has.
+const BATCH_BYTES: usize = 32 << 10;
+/// Bytes under way per shard. A shard keeps what has come before it serves clients again.
+const AHEAD_BYTES_MAX: usize = 512 << 10;
+/// What a key takes on its way beside its bytes.
+const KEY_BYTES: usize = size_of::<RawEntry>();
+/// After how long the loading thread looks whether it is still wanted.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Why a dataset was not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It cannot be read.
+    #[error("{0}")]
+    Rdb(#[from] RdbError),
+    /// A key is there twice.
+    #[error("RDB has duplicated key '{key}' in DB {database}")]
+    Duplicate {
+        /// The key.
+        key: String,
+        /// Its database.
+        database: usize,
+    },
+    /// It has a database that this server has not.
+    #[error("Data file was created with a Redis server configured to handle more than {0} databases")]
+    Databases(usize),
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// How a dataset is loaded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Whether it comes beside the dataset that clients see, and takes its place when it is whole.
+    pub beside: bool,
+    /// Whether its checksum is looked at.
+    pub is_checked: bool,
+    /// Whether keys whose time is over are left out, as a master does; a replica waits for its master's word.
+    pub drops_expired: bool,
+    /// Whether keys may be there already.
+    pub merges: bool,
+}
+
+/// What was loaded.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// What the snapshot says of itself.
+    pub fields: Vec<(String, String)>,
+    /// Keys that are here now.
+    pub keys: u64,
+    /// Keys that were left out because their time was over.
+    pub expired_keys: u64,
+    /// Keys that were left out because they had no element.
+    pub empty_keys: u64,
+    /// Libraries of functions that were left out.
+    pub functions: u64,
+    /// Data of modules, beside the keys, that were left out.
+    pub module_fields: u64,
+}
+
+impl Report {
+    /// What the snapshot says under this name.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A load under way, as its thread and the shards see it.
+#[derive(Debug)]
+pub struct Load {
+    number: u64,
+    options: Options,
+    now: UnixMillis,
+    progress: Mutex<Progress>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    ahead_bytes: usize,
+    keys: u64,
+    expired_keys: u64,
+    empty_keys: u64,
+    failure: Option<LoadError>,
+}
+
+/// Keys of one database on their way to their shard.
+#[derive(Debug)]
+pub struct Keys {
+    load: Arc<Load>,
+    database: usize,
+    entries: Vec<RawEntry>,
+    bytes: usize,
+}
+
+impl Load {
+    fn new(options: Options) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        Self {
+            number: NUMBER.fetch_add(1, Ordering::Relaxed) + 1,
+            options,
+            now: unix_millis(),
+            progress: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no more than so many bytes are under way.
+    fn wait(&self, bytes_max: usize, server: &Server) -> Result<(), LoadError> {
+        let mut progress = self.progress();
+        loop {
+            if let Some(failure) = progress.failure.take() {
+                return Err(failure);
+            }
+            if progress.ahead_bytes <= bytes_max {
+                return Ok(());
+            }
+            if server.stopping.load(Ordering::Acquire) {
+                return Err(LoadError::Stopping);
+            }
+            progress =
+                self.changed.wait_timeout(progress, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Keys {
+    /// Decodes and keeps them, on the shard that owns them.
+    pub fn keep(self, shard: &mut Shard, env: Env<'_>) {
+        let Self { load, database, entries, bytes } = self;
+        let mut done = Progress::default();
+        for raw in &entries {
+            if let Err(failure) = load.keep(shard, env, database, raw, &mut done) {
+                done.failure = Some(failure);
+                break;
+            }
+        }
+        let registers = &env.server.persistence.loading;
+        registers.keys.fetch_add(done.keys, Ordering::Relaxed);
+        registers.expired_keys.fetch_add(done.expired_keys, Ordering::Relaxed);
+        let mut progress = load.progress();
+        progress.ahead_bytes -= bytes;
+        progress.keys += done.keys;
+        progress.expired_keys += done.expired_keys;
+        progress.empty_keys += done.empty_keys;
+        if progress.failure.is_none() {
+            progress.failure = done.failure;
+        }
+        drop(progress);
+        load.changed.notify_one();
+    }
+}
+
+impl Load {
+    fn keep(
+        &self,
+        shard: &mut Shard,
+        env: Env<'_>,
+        database: usize,
+        raw: &RawEntry,
+        done: &mut Progress,
+    ) -> Result<(), LoadError> {
+        if self.options.drops_expired && raw.expire_ms.is_some_and(|at_ms| at_ms < self.now) {
+            done.expired_keys += 1;
+            return Ok(());
+        }
+        let entry = match decode(raw, env.config, env.now) {
+            Ok(entry) => entry,
+            Err(RdbError::Empty) => {
+                done.empty_keys += 1;
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let keyspace = &mut shard.keyspace;
+        let replaced = if self.options.beside {
+            keyspace.insert_incoming(self.number, database, entry, env.now)
+        } else {
+            keyspace.insert(database, entry, env.now)
+        };
+        done.keys += 1;
+        match replaced {
+            Some(_) if !self.options.merges => {
+                let key = raw.key.escape_ascii().to_string();
+                Err(LoadError::Duplicate { key, database })
+            }
+            Some(entry) => {
+                keyspace.discard_entry(entry);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Loads a snapshot from `reader`, of which no byte more is taken than the snapshot has. Blocks: it is for a thread of its own.
+/// When it fails, and the dataset came beside the one that clients see, that one is as it was.
+pub fn load(shards: &Shards, reader: impl Read, options: Options) -> Result<Report, LoadError> {
+    let load = Arc::new(Load::new(options));
+    let result = Loader::new(shards, &load).run(reader);
+    if options.beside {
+        match &result {
+            Ok(_) => adopt(shards, load.number)?,
+            Err(_) => {
+                (0..shards.len()).for_each(|shard| shards.send(shard, Message::DropLoad(load.number)));
+            }
+        }
+    }
+    result
+}
+
+/// Has the dataset take the place of the one there is, and waits until it has.
+fn adopt(shards: &Shards, number: u64) -> Result<(), LoadError> {
+    let (done, is_done) = channel();
+    shards.send(0, Message::Server(ServerMessage::Snapshots(ToSnapshots::Adopt { number, done })));
+    is_done.recv().map_err(|_| LoadError::Stopping)
+}
+
+/// The loading thread's side.
+struct Loader<'a> {
+    shards: &'a Shards,
+    load: &'a Arc<Load>,
+    database: usize,
+    /// What is gathered for each shard.
+    batches: Vec<(Vec<RawEntry>, usize)>,
+    report: Report,
+}
+
+impl<'a> Loader<'a> {
+    fn new(shards: &'a Shards, load: &'a Arc<Load>) -> Self {
+        let batches = (0..shards.len()).map(|_| Default::default()).collect();
+        Self { shards, load, database: 0, batches, report: Report::default() }
+    }
+
+    fn run(mut self, reader: impl Read) -> Result<Report, LoadError> {
+        let server = &self.shards.server;
+        let registers = &server.persistence.loading;
+        let databases = server.config.load().databases;
+        let mut records = Records::new(reader, self.load.options.is_checked)?;
+        while let Some(record) = records.next() {
+            match record? {
+                Record::Entry(raw) => {
+                    let shard = server.slots.owner_of_key(&raw.key);
+                    let (entries, bytes) = &mut self.batches[shard];
+                    *bytes += KEY_BYTES + raw.key.len() + raw.body.len();
+                    entries.push(raw);
+                    if *bytes >= BATCH_BYTES {
+                        self.send(shard)?;
+                        registers.loaded_bytes.store(records.offset(), Ordering::Relaxed);
+                    }
+                }
+                Record::Select(index) => {
+                    self.send_all()?;
+                    self.database = usize::try_from(index)
+                        .ok()
+                        .filter(|index| *index < databases)
+                        .ok_or(LoadError::Databases(databases))?;
+                }
+                Record::Aux { name, value } => self.take_field(&name, &value),
+                Record::Resize { .. } => {}
+                Record::Function(_) => self.report.functions += 1,
+                Record::ModuleAux { name } => {
+                    self.report.module_fields += 1;
+                    warning!("The snapshot has data of the module type '{name}', which are left out");
+                }
+            }
+        }
+        self.send_all()?;
+        self.load.wait(0, server)?;
+        registers.loaded_bytes.store(records.offset(), Ordering::Relaxed);
+        let progress = self.load.progress();
+        self.report.keys = progress.keys;
+        self.report.expired_keys = progress.expired_keys;
+        self.report.empty_keys = progress.empty_keys;
+        drop(progress);
+        self.say_what_was_loaded();
+        Ok(self.report)
+    }
+
+    fn send(&mut self, shard: usize) -> Result<(), LoadError> {
+        let (entries, bytes) = std::mem::take(&mut self.batches[shard]);
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.batches[shard].0.reserve(entries.len() + entries.len() / 8);
+        self.load.wait(AHEAD_BYTES_MAX * self.shards.len(), &self.shards.server)?;
+        self.load.progress().ahead_bytes += bytes;
+        let keys = Keys { load: Arc::clone(self.load), database: self.database, entries, bytes };
+        self.shards.send(shard, Message::Load(Box::new(keys)));
+        Ok(())
+    }
+
+    fn send_all(&mut self) -> Result<(), LoadError> {
+        (0..self.batches.len()).try_for_each(|shard| self.send(shard))
+    }
+
+    fn take_field(&mut self, name: &[u8], value: &[u8]) {
+        let [name, value] = [name, value].map(|text| String::from_utf8_lossy(text).into_owned());
+        match name.as_str() {
+            "redis-ver" => notice!("Loading RDB produced by version {value}"),
+            "ctime" => {
+                let age = value.parse().map_or(0, |made_at: i64| (self.load.now / 1000 - made_at).max(0));
+                notice!("RDB age {age} seconds");
+            }
+            "used-mem" => {
+                let bytes: u64 = value.parse().unwrap_or(0);
+                self.shards.server.persistence.loading.used_memory.store(bytes, Ordering::Relaxed);
+                notice!("RDB memory usage when created {:.2} Mb", bytes as f64 / (1 << 20) as f64);
+            }
+            _ => {}
+        }
+        self.report.fields.push((name, value));
+    }
+
+    fn say_what_was_loaded(&self) {
+        let Report { keys, expired_keys, empty_keys, functions, .. } = self.report;
+        notice!("Done loading RDB, keys loaded: {keys}, keys expired: {expired_keys}, empty keys skipped: {empty_keys}.");
+        if functions > 0 {
+            warning!("{functions} libraries of functions were left out: there are no functions here");
+        }
+    }
+}
