@@ -46,7 +46,7 @@ pub struct Node<'a> {
     pub refuses: Refuses,
 }
 
-/// What the server refuses to its clients for what it is now.
+/// What the server refuses to its clients: as a replica, and until it has loaded its dataset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refuses {
     /// Writes, and why: a replica takes its master's only, and a master none without good replicas.
@@ -55,6 +55,8 @@ pub struct Refuses {
     pub stale: bool,
     /// What has no place while a snapshot of the master is loaded.
     pub while_loading: bool,
+    /// What needs the dataset, which is still being loaded at the start of the server.
+    pub until_loaded: bool,
 }
 
 impl Refuses {
@@ -251,6 +253,13 @@ fn cut_off(visitor: Visitor<'_>) -> Option<String> {
 }
 
 fn loading(visitor: Visitor<'_>) -> Option<String> {
+    let needs_data = |row: &Command| !row.flags.contains(Flags::LOADING);
+    let queued = || {
+        queued_for(visitor).is_some_and(|queue| queue.commands.iter().any(|queued| needs_data(queued.row)))
+    };
+    if visitor.node.refuses.until_loaded && (needs_data(visitor.row) || queued()) {
+        return Some(LOADING.into());
+    }
     // Clients see the old data until the snapshot is here, so the role may change at any time.
     let has_no_place = |row: &Command| {
         row.flags.contains(Flags::NO_ASYNC_LOADING) && !matches!(row.full_name, "replicaof" | "slaveof")

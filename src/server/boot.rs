@@ -11,6 +11,7 @@ use rand::Rng;
 
 use super::executor::{Executor, Origin};
 use super::listening::{Addresses, Bound, Listeners, bind};
+use super::snapshot::load_at_start;
 use crate::command::table;
 use crate::config::{self, Config, ConfigError, LogLevel, Sources};
 use crate::net::cpu::Machine;
@@ -128,7 +129,9 @@ fn start(config: Config) -> Result<(), String> {
     let shards = shards.collect();
     let shards = Arc::new(Shards::new(shards, Arc::clone(&server)));
     stop_on_signals(&shards)?;
-    run(&config, &machine, mode, listeners, &shards, &hashers, seed)?;
+    // Whoever loads says when it is done.
+    let is_ready = !load_at_start(&shards, &config)?;
+    run(&config, &machine, mode, listeners, &shards, &hashers, seed, is_ready)?;
     remove_files(&config);
     warning!("Skerry is now ready to exit, bye bye...");
     Ok(())
@@ -247,6 +250,7 @@ fn run(
     shards: &Arc<Shards>,
     hashers: &RandomState,
     seed: u64,
+    is_ready: bool,
 ) -> Result<(), String> {
     let count = shards.len();
     let pin = machine.may_pin() && count <= machine.allowed_cpus.len();
@@ -268,7 +272,9 @@ fn run(
                 let executor = Executor::new(ring, home, listeners);
                 if started.fetch_add(1, Ordering::AcqRel) + 1 == count {
                     log::write(LogLevel::Notice, "Server initialized");
-                    log::write(LogLevel::Notice, format_args!("Ready to accept connections {kind}"));
+                    if is_ready {
+                        log::write(LogLevel::Notice, format_args!("Ready to accept connections {kind}"));
+                    }
                 }
                 executor.run().await.map_err(|error| format!("shard {id} ended: {error}"))
             })

@@ -137,7 +137,7 @@ impl Core {
         let mut used = Vec::with_capacity(inputs.len());
         self.is_watchful = self.is_monitored() || self.server.pause.current(self.now).is_some();
         let refuses = self.refuses(own);
-        self.is_watchful |= refuses.stale || refuses.while_loading;
+        self.is_watchful |= refuses.stale || refuses.while_loading || refuses.until_loaded;
         self.is_strict = self.config.pipeline_order == PipelineOrder::Strict && self.shards.len() > 1;
         self.is_parsing = true;
         for input in inputs.iter() {

@@ -340,7 +340,9 @@ impl<'a> Loader<'a> {
 
     fn say_what_was_loaded(&self) {
         let Report { keys, expired_keys, empty_keys, functions, .. } = self.report;
-        notice!("Done loading RDB, keys loaded: {keys}, keys expired: {expired_keys}, empty keys skipped: {empty_keys}.");
+        notice!(
+            "Done loading RDB, keys loaded: {keys}, keys expired: {expired_keys}, empty keys skipped: {empty_keys}."
+        );
         if functions > 0 {
             warning!("{functions} libraries of functions were left out: there are no functions here");
         }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::load::Report;
 use super::message::Ticket;
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
@@ -242,6 +243,15 @@ pub enum ToSnapshots {
         id: u64,
         /// What came of it.
         result: Result<u64, String>,
+    },
+    /// The file was loaded at the start of the server.
+    Loaded(Box<Report>),
+    /// DEBUG RELOAD is done.
+    Reloaded {
+        /// Whom to answer.
+        asker: (ShardId, Ticket),
+        /// Whether it failed, and why.
+        result: Result<(), String>,
     },
     /// A dataset is loaded and is to take the place of the one there is; then whoever waits is told.
     Adopt {

@@ -64,6 +64,11 @@ impl Reply {
         matches!(self, Self::Error(_))
     }
 
+    /// Whether this is an error of this code.
+    pub fn is_error_of(&self, code: &str) -> bool {
+        matches!(self, Self::Error(text) if text.starts_with(code.as_bytes()))
+    }
+
     /// The bytes of a string-like reply; empty for all others.
     pub fn bytes(&self) -> &[u8] {
         match self {

@@ -286,7 +286,7 @@ impl Server {
             if let Ok(mut client) = Client::try_connect(self.port) {
                 let answered = client.try_send_raw(b"PING\r\n").and_then(|()| client.try_receive());
                 // An error reply, for example for want of a password, is an answer too.
-                if answered.is_ok() {
+                if answered.is_ok_and(|reply| !reply.is_error_of("LOADING")) {
                     return Ok(());
                 }
             }

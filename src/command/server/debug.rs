@@ -11,7 +11,7 @@ use crate::base::slot::SlotMap;
 use crate::command::args::is_word;
 use crate::command::context::Context;
 use crate::command::generic::debug_object;
-use crate::command::home::{Ask, HomeContext, Then};
+use crate::command::home::{Ask, HomeContext, SnapshotWish, Then};
 use crate::command::keys::KeyFlags;
 use crate::command::notice::Notice;
 use crate::command::{Command, Flags, Group, KeySpec, Merge, Route, Run};
@@ -113,6 +113,9 @@ const HELP: &[&str] = &[
     "    map, attrib, push, verbatim, true, false.",
     "QUICKLIST-PACKED-THRESHOLD <size>",
     "    Accepted.",
+    "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
+    "    Save the dataset and load it again; NOSAVE: only load it, NOFLUSH: beside what there is,",
+    "    MERGE: even keys that there are.",
     "REPLYBUFFER <PEAK-RESET-TIME|RESIZING> <value>",
     "    Accepted.",
     "SET-ACTIVE-EXPIRE <0|1>",
@@ -143,6 +146,7 @@ fn debug(home: &mut HomeContext<'_>, arguments: &[&[u8]]) -> Then {
         }
         (b"effects", []) => Then::Ask(Ask::Effects),
         (b"effects-sync", []) => Then::Ask(Ask::EffectsSync),
+        (b"reload", options) => reload(home, options),
         (b"set-active-expire", [value]) => {
             home.server.active_expire.store(is_on(value), Ordering::Relaxed);
             home.ok()
@@ -194,6 +198,16 @@ fn debug(home: &mut HomeContext<'_>, arguments: &[&[u8]]) -> Then {
 /// What `atoi` makes of the argument is not zero.
 fn is_on(argument: &[u8]) -> bool {
     parse_i64(argument).is_some_and(|value| value != 0)
+}
+
+fn reload(home: &mut HomeContext<'_>, options: &[&[u8]]) -> Then {
+    let has = |word: &str| options.iter().any(|option| is_word(option, word));
+    let is_known = |option: &&[u8]| ["merge", "noflush", "nosave"].iter().any(|word| is_word(option, word));
+    if !options.iter().all(is_known) {
+        return home.error("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
+    }
+    let wish = SnapshotWish::Reload { saves: !has("nosave"), flushes: !has("noflush"), merges: has("merge") };
+    Then::Ask(Ask::Snapshot(wish))
 }
 
 fn protocol(home: &mut HomeContext<'_>, kind: &[u8]) -> Then {

@@ -80,14 +80,17 @@ pub(super) struct Follower {
 impl Core {
     /// What this server refuses to its clients as it is.
     pub fn refuses(&self, own: &Shard) -> Refuses {
+        let until_loaded = self.server.persistence.is_loading();
         if !own.keyspace.follows {
-            return Refuses { writes: self.server.write_refusal(&self.config), ..Refuses::default() };
+            let writes = self.server.write_refusal(&self.config);
+            return Refuses { writes, until_loaded, ..Refuses::default() };
         }
         let following = &self.server.following;
         Refuses {
             writes: self.config.replica_read_only.then_some(READ_ONLY),
             stale: !self.config.replica_serve_stale_data && following.is_cut_off(),
             while_loading: following.is_loading.load(Ordering::Relaxed),
+            until_loaded,
         }
     }
 

@@ -1,18 +1,128 @@
-//! Datasets that are loaded: the barrier at the end of a load into a dataset beside the one that clients see.
+//! Datasets that are loaded: the file at the start of the server, and the barrier at the end of a load into a dataset beside the
+//! one that clients see.
 
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
+use crate::base::clock::{Monotonic, unix_millis};
+use crate::base::slot::ShardId;
+use crate::config::Config;
 use crate::server::executor::Core;
+use crate::shard::cell::Shards;
+use crate::shard::load::{LoadError, Options, Report, load};
+use crate::shard::message::{Message, ServerMessage, Ticket};
 use crate::shard::owner::Shard;
+use crate::shard::snapshot::ToSnapshots;
+use crate::{notice, warning};
+
+/// Bytes that are read of the file at once.
+const READ_BYTES: usize = 256 << 10;
+
+/// Begins to load the file, if there is one, on a thread of its own. Clients are told to wait until it is loaded; a file that
+/// cannot be loaded ends the process. Whether there is one.
+pub(in crate::server) fn load_at_start(shards: &Arc<Shards>, config: &Config) -> Result<bool, String> {
+    let file = match File::open(&config.dbfilename) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => {
+            return Err(format!(
+                "Fatal error: can't open the RDB file {} for reading: {error}",
+                config.dbfilename.display()
+            ));
+        }
+    };
+    shards.server.persistence.loading.is_on.store(true, Ordering::Release);
+    let options = Options {
+        is_checked: config.rdbchecksum,
+        drops_expired: config.replicaof.is_none(),
+        ..Options::default()
+    };
+    let shards = Arc::clone(shards);
+    let thread = move || {
+        let started = Monotonic::now();
+        match load_file(&shards, &file, options) {
+            Ok(report) => {
+                let seconds = Monotonic::now().micros_since(started) as f64 / 1e6;
+                notice!("DB loaded from disk: {seconds:.3} seconds");
+                shards.send(
+                    0,
+                    Message::Server(ServerMessage::Snapshots(ToSnapshots::Loaded(Box::new(report)))),
+                );
+            }
+            Err(LoadError::Stopping) => {}
+            Err(error) => {
+                warning!("{error}");
+                warning!("Fatal error loading the DB, check server logs. Exiting.");
+                std::process::exit(1);
+            }
+        }
+    };
+    let started = std::thread::Builder::new().name("loader".into()).spawn(thread);
+    started.map(|_| true).map_err(|error| format!("Can't start the thread that loads the dataset: {error}"))
+}
+
+fn load_file(shards: &Shards, file: &File, options: Options) -> Result<Report, LoadError> {
+    let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+    shards.server.persistence.loading.begin(bytes, unix_millis() / 1000);
+    load(shards, BufReader::with_capacity(READ_BYTES, file), options)
+}
+
+/// Loads the file of this name.
+fn load_name(shards: &Shards, name: &Path, options: Options) -> Result<Report, String> {
+    let file = File::open(name).map_err(|error| error.to_string())?;
+    load_file(shards, &file, options).map_err(|error| error.to_string())
+}
 
 /// Number of the barrier that puts a loaded dataset into the place of the one there is, among the transactions of the server's own.
 pub(in crate::server) const ADOPT_BARRIER: u64 = 11;
 
 impl Core {
+    /// DEBUG RELOAD, behind the save that comes first: loads the file on a thread of its own.
+    pub(super) fn reload(&mut self, asker: (ShardId, Ticket), flushes: bool, merges: bool) {
+        let name = self.config.dbfilename.clone();
+        let options =
+            Options { beside: flushes, is_checked: self.config.rdbchecksum, drops_expired: true, merges };
+        let shards = Arc::clone(&self.shards);
+        let thread = move || {
+            let result = load_name(&shards, &name, options).map(drop);
+            let reloaded = ToSnapshots::Reloaded { asker, result };
+            shards.send(0, Message::Server(ServerMessage::Snapshots(reloaded)));
+        };
+        if let Err(error) = std::thread::Builder::new().name("loader".into()).spawn(thread) {
+            self.reloaded(asker, Err(error.to_string()));
+        }
+    }
+
+    /// DEBUG RELOAD is done.
+    pub(super) fn reloaded(&mut self, asker: (ShardId, Ticket), result: Result<(), String>) {
+        match &result {
+            Ok(()) => notice!("DB reloaded by DEBUG RELOAD"),
+            Err(reason) => warning!("Error trying to load the RDB dump: {reason}"),
+        }
+        self.reply_elsewhere(asker, |reply| match result {
+            Ok(()) => reply.ok(),
+            Err(_) => reply.error("ERR Error trying to load the RDB dump, check server logs."),
+        });
+    }
+
     /// On shard zero: a dataset is loaded and takes the place of the one there is, on all shards at once.
     pub(super) fn adopt_loaded(&mut self, own: &mut Shard, number: u64, done: Sender<()>) {
         self.snapshots.adopting.push_back(done);
         self.begin_whole(own, ADOPT_BARRIER, 0, &[b"DEBUG", b"ADOPT", number.to_string().as_bytes()]);
+    }
+
+    /// On shard zero: the dataset of the file is here, so clients may have it.
+    pub(super) fn take_loaded(&mut self, report: &Report) {
+        let registers = &self.server.persistence;
+        registers.saved_dirty.store(self.server.totals().dirty, Ordering::Relaxed);
+        registers.loading.is_on.store(false, Ordering::Release);
+        let kind = if self.config.port == 0 { "unix" } else { "tcp" };
+        notice!("Ready to accept connections {kind}");
+        let _ = report;
     }
 
     /// It has. Barriers of one shard follow one another, so it is the first that waits.

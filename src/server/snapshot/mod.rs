@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
-pub(super) use self::load::ADOPT_BARRIER;
+pub(super) use self::load::{ADOPT_BARRIER, load_at_start};
 pub(super) use self::sink::SnapshotSink;
 use self::write::Preface;
 use super::executor::Core;
@@ -37,8 +37,17 @@ const WALK_MICROS: u64 = 150;
 /// What a snapshot is made for.
 #[derive(Debug)]
 pub(super) enum Purpose {
-    /// The file, for those who wait for it: SAVE.
-    Save(Vec<(ShardId, Ticket)>),
+    /// The file, for a client that waits for it: SAVE.
+    Save((ShardId, Ticket)),
+    /// The file, to be loaded again: DEBUG RELOAD.
+    Reload {
+        /// Who waits for that.
+        asker: (ShardId, Ticket),
+        /// Whether the dataset is replaced, and not only added to.
+        flushes: bool,
+        /// Whether keys may be there already.
+        merges: bool,
+    },
     /// The file: BGSAVE, a save point.
     Background,
     /// Replicas.
@@ -47,7 +56,7 @@ pub(super) enum Purpose {
 
 impl Purpose {
     fn is_save(&self) -> bool {
-        matches!(self, Self::Save(_))
+        matches!(self, Self::Save(_) | Self::Reload { .. })
     }
 }
 
@@ -200,6 +209,8 @@ impl Core {
                 self.snapshot_written(own, running, result);
                 self.begin_snapshot(own);
             }
+            ToSnapshots::Loaded(report) => self.take_loaded(&report),
+            ToSnapshots::Reloaded { asker, result } => self.reloaded(asker, result),
             ToSnapshots::Adopt { number, done } => self.adopt_loaded(own, number, done),
         }
     }

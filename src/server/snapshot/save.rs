@@ -54,7 +54,7 @@ impl Core {
             self.snapshots.running.as_ref().is_some_and(|running| !running.purpose.is_save());
         match wish {
             _ if is_in_background => self.reply_elsewhere(asker, |reply| reply.error(IN_PROGRESS)),
-            SnapshotWish::Save => self.save(own, Purpose::Save(vec![asker])),
+            SnapshotWish::Save => self.save(own, Purpose::Save(asker)),
             SnapshotWish::InBackground { inside_exec } if inside_exec || self.is_saving() => {
                 self.snapshots.is_scheduled = true;
                 self.reply_elsewhere(asker, |reply| reply.simple("Background saving scheduled"));
@@ -63,7 +63,10 @@ impl Core {
                 self.save_in_background(own);
                 self.reply_elsewhere(asker, |reply| reply.simple("Background saving started"));
             }
-            SnapshotWish::Reload { .. } => self.reply_elsewhere(asker, |reply| reply.error("ERR")),
+            SnapshotWish::Reload { saves: true, flushes, merges } => {
+                self.save(own, Purpose::Reload { asker, flushes, merges });
+            }
+            SnapshotWish::Reload { saves: false, flushes, merges } => self.reload(asker, flushes, merges),
         }
     }
 
@@ -96,8 +99,10 @@ impl Core {
         let registers = &self.server.persistence;
         match (&purpose, &result) {
             (Purpose::Replicas, _) => {}
-            (Purpose::Save(_), Ok(())) => notice!("DB saved on disk"),
-            (Purpose::Save(_), Err(reason)) => warning!("Error saving the DB: {reason}"),
+            (Purpose::Save(_) | Purpose::Reload { .. }, Ok(())) => notice!("DB saved on disk"),
+            (Purpose::Save(_) | Purpose::Reload { .. }, Err(reason)) => {
+                warning!("Error saving the DB: {reason}")
+            }
             (Purpose::Background, Ok(())) => {
                 notice!("DB saved on disk");
                 notice!("Background saving terminated with success");
@@ -112,15 +117,15 @@ impl Core {
             // Redis forgives by any file that was saved, and blames only what it does in the background.
             (_, Ok(())) => registers.has_failed.store(false, Ordering::Relaxed),
             (Purpose::Background, Err(_)) => registers.has_failed.store(true, Ordering::Relaxed),
-            (Purpose::Save(_), Err(_)) => {}
+            (_, Err(_)) => {}
         }
-        if let Purpose::Save(askers) = purpose {
-            for asker in askers {
-                self.reply_elsewhere(asker, |reply| match result {
-                    Ok(()) => reply.ok(),
-                    Err(_) => reply.error("ERR"),
-                });
+        match (purpose, result) {
+            (Purpose::Save(asker), Ok(())) => self.reply_elsewhere(asker, |reply| reply.ok()),
+            (Purpose::Reload { asker, flushes, merges }, Ok(())) => self.reload(asker, flushes, merges),
+            (Purpose::Save(asker) | Purpose::Reload { asker, .. }, Err(_)) => {
+                self.reply_elsewhere(asker, |reply| reply.error("ERR"));
             }
+            (Purpose::Background | Purpose::Replicas, _) => {}
         }
     }
 
