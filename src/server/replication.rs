@@ -81,6 +81,10 @@ impl Core {
         let view = View { now: self.now, config: &config, registers: &server.replication };
         let master = &mut self.master;
         match message {
+            ToMaster::Sync(hello) if server.following.is_cut_off() => {
+                // What it has may be anything.
+                master.refuse(hello.seat, b"-NOMASTERLINK Can't SYNC while not connected with my master\r\n");
+            }
             ToMaster::Sync(hello) => master.begin_sync(view, *hello),
             ToMaster::Acknowledge(seat, offset) => master.acknowledge(view, seat, offset),
             ToMaster::Fed(seat) => master.fed(seat),
@@ -207,6 +211,14 @@ impl Core {
         let sink = Box::new(writer);
         let request = Request { id: number, purpose: Purpose::Replicas, replicates: true, sink };
         self.request_snapshot(own, request);
+    }
+
+    /// On shard zero of a replica: a snapshot was cut at this offset of the stream.
+    pub fn replica_snapshot_cut(&mut self, own: &mut Shard, number: u64, offset: u64) {
+        let (config, server) = (self.config.clone(), self.server.clone());
+        let view = View { now: self.now, config: &config, registers: &server.replication };
+        self.master.cut_at(view, number, offset);
+        self.follow_orders(own);
     }
 
     /// On shard zero: a snapshot for replicas has ended.

@@ -171,6 +171,9 @@ impl Core {
         let mut taken = 0;
         // Plain commands, nearly all there are, need nothing but the connection, which is in hand for as long as they
         // last; anything else goes through `step`, for which it is put back.
+        if self.is_held(id) {
+            return used;
+        }
         while let Some(mut connection) = self.take_connection(id) {
             connection.session.active_at = self.now;
             let ended = self.parse_plain(&mut connection, bytes, &mut used, &mut taken, arguments, plain);

@@ -52,6 +52,11 @@ impl Master {
         self.publish_replicas(view);
     }
 
+    /// A replica gets nothing but this line.
+    pub fn refuse(&mut self, seat: Seat, line: &'static [u8]) {
+        self.orders.push(Order::Say(seat, line));
+    }
+
     /// Where the replica can go on, if what it lacks is in the backlog.
     fn resumes_at(&self, view: View<'_>, hello: &Hello) -> Option<u64> {
         let registers = view.registers;

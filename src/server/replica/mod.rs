@@ -69,6 +69,8 @@ pub(super) struct Follower {
     pub link: Option<SocketId>,
     /// What is applied of the stream and has yet to be passed on to this server's own replicas.
     applied: Vec<u8>,
+    /// Whether nothing of the link is parsed for now.
+    is_held: bool,
     /// Where the stream may be resumed.
     resume: Option<Position>,
     changes: VecDeque<Change>,
@@ -299,6 +301,31 @@ impl Core {
         }
     }
 
+    /// On shard zero: whether everything that was parsed of the master's stream is applied and passed on, so that the dataset is
+    /// that of the stream's offset. From this question on nothing more is parsed until [`Core::release_link`].
+    pub fn link_rests(&mut self, own: &mut Shard) -> bool {
+        let Some(id) = self.follower.link else { return true };
+        self.follower.is_held = true;
+        self.pass_on(own);
+        self.connection(id).is_none_or(|connection| {
+            connection.is_settled() && connection.progress.as_ref().is_none_or(|progress| progress.rests())
+        })
+    }
+
+    /// The link goes on.
+    pub fn release_link(&mut self) {
+        if std::mem::take(&mut self.follower.is_held)
+            && let Some(id) = self.follower.link
+        {
+            self.make_ready(id);
+        }
+    }
+
+    /// Whether nothing of this connection is parsed for now.
+    pub fn is_held(&self, id: SocketId) -> bool {
+        self.follower.is_held && self.follower.link == Some(id)
+    }
+
     /// Something came over the link.
     pub fn note_received(&mut self, id: SocketId, bytes: usize) {
         let now = self.now;
@@ -379,6 +406,7 @@ impl Executor {
     /// On shard zero: goes on with changes of the master, and makes connections of what was reached.
     pub(super) fn attend_master(&mut self, own: &mut Shard) {
         self.core.pass_on(own);
+        self.core.begin_snapshot(own);
         if self.core.follower.link.is_none() {
             self.core.change_master(own);
         }

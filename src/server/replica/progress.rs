@@ -39,6 +39,11 @@ impl Progress {
         self.applied
     }
 
+    /// Whether everything that is parsed is applied, but for a transaction that is not whole.
+    pub fn rests(&self) -> bool {
+        self.points.is_empty()
+    }
+
     /// The database that is selected there.
     pub fn database(&self) -> u32 {
         self.database

@@ -122,12 +122,17 @@ impl Core {
         self.snapshots.running.is_some()
     }
 
-    fn begin_snapshot(&mut self, own: &mut Shard) {
-        if self.snapshots.running.is_some() {
+    /// On shard zero: begins the next snapshot, unless one is under way, or the master's stream is at no point that it could be
+    /// said to stand for.
+    pub fn begin_snapshot(&mut self, own: &mut Shard) {
+        let is_possible = self.snapshots.running.is_none() && !self.snapshots.waiting.is_empty();
+        if !is_possible || !self.link_rests(own) {
             return;
         }
         let Some(request) = self.snapshots.waiting.pop_front() else { return };
         let Request { id, purpose, replicates, sink } = request;
+        // A replica passes its master's stream on, not what that does here.
+        let replicates = replicates && !self.server.replication.is_replica.load(Ordering::Relaxed);
         let progress = Arc::new(Progress::new(id, replicates));
         let (takers, pieces) = open(Arc::clone(&progress), self.shards.len(), &self.config, self.now);
         if !purpose.is_save() {
@@ -146,12 +151,14 @@ impl Core {
     }
 
     /// All shards are cut. If effects are collected, the stream has yet to reach that.
-    pub fn cut_barrier_passed(&mut self, own: &Shard) {
+    pub fn cut_barrier_passed(&mut self, own: &mut Shard) {
         let running = self.snapshots.running.as_ref();
         if let Some(id) = running.map(|running| running.id).filter(|_| !own.effects_on()) {
             let offset = self.server.replication.offset();
             self.write_snapshot(id, offset);
+            self.replica_snapshot_cut(own, id, offset);
         }
+        self.release_link();
     }
 
     /// Starts the thread that writes: the cut of the snapshot is at this offset of the stream.
