@@ -440,3 +440,108 @@ fn replicas_that_vanish_harm_nobody() {
     });
     stays_whole(&mut master);
 }
+
+/// FAILOVER under load: the replica takes over, the master follows it without a full resync, and nothing acknowledged is lost.
+fn hands_over(master: Start, first: Start, second: Start, commands: &[&str]) {
+    let master = master.spawn();
+    let first = follow(&master, first);
+    let second = follow(&master, second);
+    let port = master.port();
+    let writer = std::thread::spawn(move || {
+        let mut client = Client::connect(port);
+        let mut written = Vec::new();
+        for number in 0.. {
+            let key = format!("key:{number}");
+            match client.command(&["SET", &key, &key]) {
+                reply if reply == Reply::ok() => written.push(key),
+                refused => {
+                    assert!(refused.text().contains("READONLY"), "{refused:?}");
+                    return written;
+                }
+            }
+        }
+        unreachable!("the loop has no other end")
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    let mut client = master.client();
+    for command in commands {
+        let command = command.replace("PORT", &first.port().to_string());
+        assert_eq!(client.run(&command), Reply::ok(), "{command}");
+    }
+    wait_until("the master is a replica", 30_000, || {
+        field(&mut client, "replication", "role") == "slave"
+            && field(&mut client, "replication", "master_link_status") == "up"
+    });
+    assert_eq!(field(&mut client, "replication", "master_failover_state"), "no-failover");
+    let written = writer.join().expect("the writer ends");
+    assert!(written.len() > 100, "{}", written.len());
+    let new_port: u16 = field(&mut client, "replication", "master_port").parse().expect("a port");
+    let (new, other) = if new_port == first.port() { (first, second) } else { (second, first) };
+    assert_eq!(counter(&new, "sync_full"), 0, "the old master has resumed");
+    let mut new_client = new.client();
+    for key in &written {
+        assert_eq!(new_client.command(&["GET", key]).text(), *key);
+    }
+    assert_eq!(other.client().run(&format!("REPLICAOF 127.0.0.1 {new_port}")), Reply::ok());
+    wait_for_link(&other);
+    let mut load = Load::new(&new, &mut Random::new(seed("hands_over")), Expiry::Far);
+    load.round();
+    assert_equal(&new, &master, "the old master");
+    assert_equal(&new, &other, "the other replica");
+}
+
+#[test]
+fn a_master_hands_over_to_any_replica() {
+    let Some(skerry) = skerry() else { return };
+    let skerry = skerry.shards(2);
+    hands_over(skerry.clone(), skerry.clone(), skerry, &["FAILOVER TIMEOUT 20000"]);
+}
+
+#[test]
+fn a_master_hands_over_to_redis_and_redis_to_it() {
+    let (Some(skerry), Some(redis)) = (skerry(), redis()) else { return };
+    let skerry = skerry.shards(4);
+    hands_over(skerry.clone(), redis.clone(), skerry.clone(), &["FAILOVER TO 127.0.0.1 PORT TIMEOUT 20000"]);
+    hands_over(redis.clone(), skerry.clone(), redis, &["FAILOVER TO 127.0.0.1 PORT TIMEOUT 20000"]);
+}
+
+#[test]
+fn failover_refuses_what_redis_refuses() {
+    let (Some(skerry), Some(redis)) = (skerry(), redis()) else { return };
+    let pairs = [skerry.shards(2), redis].map(|start| {
+        let master = start.clone().spawn();
+        let replica = follow(&master, start);
+        (master, replica)
+    });
+    let lines = [
+        "FAILOVER ABORT",
+        "FAILOVER TIMEOUT 0",
+        "FAILOVER TIMEOUT x",
+        "FAILOVER TO 127.0.0.1",
+        "FAILOVER TO 127.0.0.1 1",
+        "FAILOVER TO 127.0.0.1 x",
+        "FAILOVER TO 127.0.0.1 1 FORCE",
+        "FAILOVER FORCE",
+        "FAILOVER FORCE TIMEOUT 100",
+        "FAILOVER BAD",
+    ];
+    for line in lines {
+        let replies = [&pairs[0].0, &pairs[1].0].map(|server| server.client().run(line));
+        assert_eq!(replies[0], replies[1], "{line}");
+        let replies = [&pairs[0].1, &pairs[1].1].map(|server| server.client().run(line));
+        assert_eq!(replies[0], replies[1], "{line} of a replica");
+    }
+    for (master, replica) in &pairs {
+        let mut client = master.client();
+        replica.signal(libc::SIGSTOP);
+        client.run("SET a 1");
+        assert_eq!(client.run("FAILOVER"), Reply::ok());
+        assert!(client.run("FAILOVER").text().contains("already in progress"));
+        assert_eq!(field(&mut client, "replication", "master_failover_state"), "waiting-for-sync");
+        let mut writer = master.client();
+        writer.send(&["SET", "a", "2"]);
+        assert_eq!(client.run("FAILOVER ABORT"), Reply::ok());
+        assert_eq!(writer.receive(), Reply::ok(), "writes go on");
+        replica.signal(libc::SIGCONT);
+    }
+}

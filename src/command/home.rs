@@ -123,6 +123,8 @@ pub enum Ask {
         /// How many.
         offset: u64,
     },
+    /// FAILOVER: replies OK when it begins.
+    Failover(FailoverRequest),
     /// WAIT: replies how many replicas have what this client wrote.
     Wait {
         /// How many it waits for.
@@ -142,6 +144,22 @@ pub enum Ask {
     Reset,
     /// DEBUG RESTART, CRASH and the like: ends the process abruptly.
     Crash(&'static str),
+}
+
+/// FAILOVER.
+#[derive(Clone, Debug)]
+pub enum FailoverRequest {
+    /// The one under way is to end.
+    Abort,
+    /// A replica is to take over.
+    Begin {
+        /// Which one; any without one.
+        target: Option<Primary>,
+        /// How long it may take to get everything, milliseconds; `None` for ever.
+        timeout_ms: Option<i64>,
+        /// Whether it is to take over then all the same.
+        is_forced: bool,
+    },
 }
 
 /// Which part of the stream a replica asks for.

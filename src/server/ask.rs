@@ -23,6 +23,7 @@ use crate::shard::blocked::End;
 use crate::shard::message::{Message, Question, ServerMessage, Ticket};
 use crate::shard::owner::Shard;
 use crate::shard::plan::Request;
+use crate::shard::replicas::ToMaster;
 
 /// Number of the transaction that DEBUG EFFECTS-SYNC waits for, among those of the server's own.
 pub(super) const EFFECTS_BARRIER: u64 = 1;
@@ -161,6 +162,10 @@ impl Core {
             Ask::ConfigListen(pairs) => self.set_listening(to, &pairs),
             Ask::ConfigRewrite { everything } => self.rewrite_config(to, everything),
             Ask::Sync(request) => self.asking_for_stream.push((id, request)),
+            Ask::Failover(request) => {
+                let Some(ticket) = self.await_reply(to) else { return };
+                self.report(own, ToMaster::Failover((self.id, ticket), request));
+            }
             Ask::Acknowledge { offset } => self.take_acknowledgement(own, id, offset),
             Ask::Wait { replicas, timeout_ms } => self.wait_for_replicas(own, to, replicas, timeout_ms),
             Ask::Reset => self.reset(id),
@@ -347,6 +352,7 @@ impl Core {
                 self.served(own, ticket, database, &arguments, &reply);
             }
             ServerMessage::KeyReady(ticket) => self.key_ready(own, ticket),
+            ServerMessage::FailoverSettled => self.failover_settled(own),
             ServerMessage::ToMaster(message) => self.take_report(own, message),
             ServerMessage::FromMaster(message) => self.obey(message),
             ServerMessage::Follow { home, ticket, master } => self.follow(own, master, Some((home, ticket))),

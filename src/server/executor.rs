@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::ask::{EFFECTS_BARRIER, Tell};
 use super::connection::{Connection, Phase};
 use super::cron::Cron;
+use super::failover::{FAILOVER_BARRIER, Failover};
 use super::listening::{Listeners, Relisten};
 use super::master::Master;
 use super::replica::{Follower, ROLE_BARRIER};
@@ -32,7 +33,7 @@ use crate::shard::cell::Shards;
 use crate::shard::home::Home;
 use crate::shard::message::{Answers, Message, ServerMessage, Ticket};
 use crate::shard::owner::Shard;
-use crate::shard::replicas::ToMaster;
+use crate::shard::replicas::{Hello, ToMaster};
 use crate::state::Server;
 use crate::state::counters::ShardCounters;
 use crate::store::cut::Pace;
@@ -130,6 +131,10 @@ pub(super) struct Core {
     pub redirecting: Vec<(Ticket, Options, Option<Actor>)>,
     /// On shard zero: the replicas of this server.
     pub master: Box<Master>,
+    /// On shard zero: the failover that this server coordinates.
+    pub failover: Option<Failover>,
+    /// On shard zero: masters that hand over to this server and get its stream as soon as it is one.
+    pub taking_over: Vec<Hello>,
     /// Replicas that ask for the stream.
     pub asking_for_stream: Vec<(SocketId, SyncRequest)>,
     /// Connections whose kernel has what they were fed of the stream.
@@ -197,6 +202,8 @@ impl Executor {
             subscribers: Subscribers::default(),
             redirecting: Vec::new(),
             master: Box::default(),
+            failover: None,
+            taking_over: Vec::new(),
             asking_for_stream: Vec::new(),
             fed: Vec::new(),
             follower: Follower::default(),
@@ -757,6 +764,7 @@ impl Core {
                 match finished.ticket.sequence {
                     EFFECTS_BARRIER => self.effects_barrier_passed(),
                     ROLE_BARRIER => self.role_barrier_passed(own),
+                    FAILOVER_BARRIER => self.failover_barrier_passed(own),
                     ADOPT_BARRIER => self.loaded_is_adopted(),
                     CUT_BARRIER => self.cut_barrier_passed(own),
                     _ => {}

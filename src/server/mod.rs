@@ -13,6 +13,7 @@ mod connection;
 mod cron;
 mod evict;
 mod executor;
+mod failover;
 mod listening;
 mod master;
 mod replica;

@@ -81,12 +81,17 @@ impl Core {
         let view = View { now: self.now, config: &config, registers: &server.replication };
         let master = &mut self.master;
         match message {
+            ToMaster::Sync(hello) if hello.hands_over => return self.take_over(own, *hello),
             ToMaster::Sync(hello) if server.following.is_cut_off() => {
                 // What it has may be anything.
                 master.refuse(hello.seat, b"-NOMASTERLINK Can't SYNC while not connected with my master\r\n");
             }
             ToMaster::Sync(hello) => master.begin_sync(view, *hello),
-            ToMaster::Acknowledge(seat, offset) => master.acknowledge(view, seat, offset),
+            ToMaster::Failover(asker, request) => return self.begin_failover(own, asker, request),
+            ToMaster::Acknowledge(seat, offset) => {
+                master.acknowledge(view, seat, offset);
+                self.keep_failover(own);
+            }
             ToMaster::Fed(seat) => master.fed(seat),
             ToMaster::Gone(seat) => master.follower_gone(view, seat),
             ToMaster::Transferred(seat, result) => master.transferred(view, seat, result),
@@ -156,6 +161,7 @@ impl Core {
         let view = View { now: self.now, config: &config, registers: &server.replication };
         self.master.keep_time(view);
         self.follow_orders(own);
+        self.keep_failover(own);
     }
 
     fn follow_orders(&mut self, own: &mut Shard) {
@@ -178,7 +184,12 @@ impl Core {
         }
     }
 
-    fn order_home(&mut self, home: ShardId, message: FromMaster) {
+    /// On shard zero: a replica asks for the stream.
+    pub fn begin_sync(&mut self, own: &mut Shard, hello: Hello) {
+        self.take_report(own, ToMaster::Sync(Box::new(Hello { hands_over: false, ..hello })));
+    }
+
+    pub(super) fn order_home(&mut self, home: ShardId, message: FromMaster) {
         if home == self.id {
             self.obey(message);
         } else {
@@ -276,6 +287,7 @@ impl Executor {
                 only_snapshot: replica.only_snapshot,
                 is_old: request.is_old,
                 id: request.id,
+                hands_over: request.takes_over,
                 position: request.position,
                 socket: Some(socket),
             };

@@ -439,6 +439,8 @@ pub enum ServerMessage {
     },
     /// Owner to home: a key that the command of this reply waits for has changed. The home shard tries again.
     KeyReady(Ticket),
+    /// Shard zero to itself: what was written before a failover is in the stream. Not answered.
+    FailoverSettled,
     /// Something about replicas, to shard zero.
     ToMaster(ToMaster),
     /// Something about replicas, from shard zero.

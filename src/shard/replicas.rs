@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use super::blocked::End;
 use super::message::Ticket;
 use crate::base::slot::ShardId;
+use crate::command::home::FailoverRequest;
 
 /// A connection: its home shard and its name there.
 pub type Seat = (ShardId, u64);
@@ -28,6 +29,8 @@ pub struct Hello {
     pub is_old: bool,
     /// The id it follows, `?` for none.
     pub id: String,
+    /// Whether it is a master that hands over to this server.
+    pub hands_over: bool,
     /// Position up to which it has the stream of that id.
     pub position: Option<u64>,
     /// Another descriptor of its socket, for the snapshot.
@@ -56,6 +59,8 @@ pub enum ToMaster {
     Transferred(Seat, Result<(), String>),
     /// A client waits for so many replicas. Every shard marks the stream for it; answered with [`FromMaster::Reply`].
     Wait((ShardId, Ticket), usize),
+    /// A client wants a replica to take over. Answered likewise.
+    Failover((ShardId, Ticket), FailoverRequest),
     /// It waits no more. Answered likewise, unless it was before.
     EndWait((ShardId, Ticket), End),
 }

@@ -26,6 +26,7 @@ use crate::base::clock::{Monotonic, UnixMillis, unix_millis};
 use crate::base::memory;
 use crate::base::slot::SlotMap;
 use crate::config::Config;
+use crate::resp::error::READ_ONLY;
 use commands::Commands;
 use counters::{ShardCounters, Totals};
 use errors::Errors;
@@ -75,6 +76,8 @@ impl ConfigCell {
 pub struct Pause {
     until: AtomicI64,
     writes_only: AtomicBool,
+    /// Whether writes pause because another server is about to take over, however long that takes.
+    pub is_failing_over: AtomicBool,
 }
 
 impl Pause {
@@ -95,6 +98,9 @@ impl Pause {
     /// Whether commands pause now: writes, or all.
     #[inline]
     pub fn holds(&self, now: UnixMillis, is_write: bool) -> bool {
+        if is_write && self.is_failing_over.load(Ordering::Acquire) {
+            return true;
+        }
         let until = self.until.load(Ordering::Acquire);
         until != 0 && until > now && (is_write || !self.writes_only.load(Ordering::Relaxed))
     }
@@ -102,7 +108,8 @@ impl Pause {
     /// End of the pause and whether it holds writes only, while it lasts.
     pub fn current(&self, now: UnixMillis) -> Option<(UnixMillis, bool)> {
         let until = self.until.load(Ordering::Acquire);
-        (until > now).then(|| (until, self.writes_only.load(Ordering::Relaxed)))
+        let asked = (until > now).then(|| (until, self.writes_only.load(Ordering::Relaxed)));
+        asked.or_else(|| self.is_failing_over.load(Ordering::Acquire).then_some((UnixMillis::MAX, true)))
     }
 }
 
@@ -212,6 +219,10 @@ impl Server {
         let too_few = needed > 0
             && config.min_replicas_max_lag > 0
             && self.replication.good_replicas.load(Ordering::Relaxed) < needed;
+        if self.pause.is_failing_over.load(Ordering::Relaxed) {
+            // It passed the pause before that began and came here behind it.
+            return Some(READ_ONLY);
+        }
         too_few.then_some("NOREPLICAS Not enough good replicas to write.")
     }
 

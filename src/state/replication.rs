@@ -1,7 +1,7 @@
 //! Registers of replication: whom the server follows, who follows it, under which history and how far. Shard zero writes
 //! them, every shard reads; what happens is in the server floor.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rand::Rng;
@@ -73,6 +73,32 @@ pub struct BacklogInfo {
     pub length: u64,
 }
 
+/// How far a failover is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailoverState {
+    /// There is none.
+    None,
+    /// A replica has yet to get everything.
+    WaitingForSync,
+    /// The replica is told to take over.
+    InProgress,
+    /// It did not.
+    Rejected,
+}
+
+impl FailoverState {
+    const ALL: [Self; 4] = [Self::None, Self::WaitingForSync, Self::InProgress, Self::Rejected];
+
+    /// The word INFO uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "no-failover",
+            Self::WaitingForSync => "waiting-for-sync",
+            Self::InProgress | Self::Rejected => "failover-in-progress",
+        }
+    }
+}
+
 /// All of them.
 #[derive(Debug)]
 pub struct Replication {
@@ -91,8 +117,7 @@ pub struct Replication {
     pub partial_syncs: AtomicU64,
     /// Partial resyncs refused.
     pub refused_partial_syncs: AtomicU64,
-    /// Until when writes are refused for a failover under way, in milliseconds of the wall clock; 0 for none.
-    pub failover_until: AtomicI64,
+    failover: AtomicU8,
 }
 
 impl Replication {
@@ -108,7 +133,7 @@ impl Replication {
             full_syncs: AtomicU64::new(0),
             partial_syncs: AtomicU64::new(0),
             refused_partial_syncs: AtomicU64::new(0),
-            failover_until: AtomicI64::new(0),
+            failover: AtomicU8::new(0),
         }
     }
 
@@ -132,6 +157,16 @@ impl Replication {
     /// Bytes of the stream so far.
     pub fn offset(&self) -> u64 {
         self.offset.load(Ordering::Acquire)
+    }
+
+    /// How far a failover is that this server coordinates.
+    pub fn failover(&self) -> FailoverState {
+        FailoverState::ALL[usize::from(self.failover.load(Ordering::Acquire)) % FailoverState::ALL.len()]
+    }
+
+    /// It is so far.
+    pub fn set_failover(&self, state: FailoverState) {
+        self.failover.store(state as u8, Ordering::Release);
     }
 
     /// The replicas as shard zero published them.

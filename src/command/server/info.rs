@@ -451,7 +451,7 @@ fn replication(of: &Subject<'_>, out: &mut String) {
         None => ("0".repeat(40), -1),
     };
     fields!(out,
-        master_failover_state: "no-failover",
+        master_failover_state: registers.failover().name(),
         master_replid: history.id,
         master_replid2: second_id,
         master_repl_offset: registers.offset(),

@@ -46,6 +46,7 @@ pub const COMMANDS: &[Command] = &[
         .docs("2.0.0", "Commands about the configuration.", SUBCOMMAND_COST)
         .subcommands(config::COMMANDS),
     debug::COMMAND,
+    replicas::FAILOVER,
     Command::new("function", -2, Group::Scripting, Run::Container)
         .docs("7.0.0", "Commands about functions.", SUBCOMMAND_COST)
         .subcommands(function::COMMANDS),

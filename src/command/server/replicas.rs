@@ -4,9 +4,10 @@
 use super::{ADMIN_NO_SCRIPT, ANYTIME, row};
 use crate::base::number::parse_i64;
 use crate::command::args::{integer, is_word};
-use crate::command::home::{Ask, HomeContext, SyncRequest, Then};
+use crate::command::home::{Ask, FailoverRequest, HomeContext, SyncRequest, Then};
 use crate::command::session::ReplicaHello;
 use crate::command::{Command, Flags, Group, Run};
+use crate::config::Primary;
 use crate::resp::error::{NOT_AN_INTEGER, SYNTAX};
 use crate::state::replication::ReplicaState;
 
@@ -14,6 +15,10 @@ use crate::state::replication::ReplicaState;
 const ADDRESS_BYTES_MAX: usize = 255;
 
 const INTERNAL: Flags = ADMIN_NO_SCRIPT.union(Flags::SYSTEM);
+
+pub(super) const FAILOVER: Command = row("failover", -1, failover)
+    .flags(Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::STALE))
+    .docs("6.2.0", "Has a replica take over, without losing a write.", "O(1)");
 
 pub(super) const PSYNC: Command = row("psync", -3, psync)
     .flags(Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::NO_MULTI).union(Flags::NO_ASYNC_LOADING))
@@ -109,6 +114,51 @@ fn begin_sync(home: &mut HomeContext<'_>, request: SyncRequest) -> Then {
         return Then::Done;
     }
     Then::Ask(Ask::Sync(request))
+}
+
+/// FAILOVER [TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]
+fn failover(home: &mut HomeContext<'_>, arguments: &[&[u8]]) -> Then {
+    if home.config.cluster_ports != 0 {
+        return home.error("ERR FAILOVER not allowed in cluster mode.");
+    }
+    if let [_, word] = arguments
+        && is_word(word, "abort")
+    {
+        return Then::Ask(Ask::Failover(FailoverRequest::Abort));
+    }
+    let (mut target, mut timeout_ms, mut is_forced) = (None, None, false);
+    let mut rest = &arguments[1..];
+    loop {
+        rest = match rest {
+            [] => break,
+            [word, value, rest @ ..] if is_word(word, "timeout") && timeout_ms.is_none() => {
+                let value = match integer(value) {
+                    Ok(value) => value,
+                    Err(error) => return home.error(error),
+                };
+                if value <= 0 {
+                    return home.error("ERR FAILOVER timeout must be greater than 0");
+                }
+                timeout_ms = Some(value);
+                rest
+            }
+            [word, host, port, rest @ ..] if is_word(word, "to") && target.is_none() => {
+                let port = match integer(port) {
+                    Ok(port) => port,
+                    Err(error) => return home.error(error),
+                };
+                let Ok(port) = u16::try_from(port) else { return home.error(NOT_AN_INTEGER) };
+                target = Some(Primary { host: String::from_utf8_lossy(host).into_owned(), port });
+                rest
+            }
+            [word, rest @ ..] if is_word(word, "force") && !is_forced => {
+                is_forced = true;
+                rest
+            }
+            _ => return home.error(SYNTAX),
+        };
+    }
+    Then::Ask(Ask::Failover(FailoverRequest::Begin { target, timeout_ms, is_forced }))
 }
 
 /// ROLE

@@ -449,6 +449,18 @@ const SERVER: Family = &[
         )
         .optional()],
     ),
+    (
+        "failover",
+        &[
+            block(
+                "target",
+                &[string("host").after("TO"), integer("port"), token("force", "FORCE").optional()],
+            )
+            .optional(),
+            token("abort", "ABORT").optional(),
+            integer("milliseconds").after("TIMEOUT").optional(),
+        ],
+    ),
     ("function|flush", &[one_of("flush-type", &[token("async", "ASYNC"), token("sync", "SYNC")]).optional()]),
     ("info", &[string("section").optional().multiple()]),
     ("latency|graph", &[string("event")]),

@@ -34,6 +34,7 @@ fn hello(connection: u64, id: &str, position: Option<u64>) -> Hello {
         knows_psync2: true,
         only_snapshot: false,
         is_old: false,
+        hands_over: false,
         id: id.into(),
         position,
         socket: Some(OwnedFd::from(socket)),

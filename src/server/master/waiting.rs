@@ -33,6 +33,11 @@ impl Master {
         });
     }
 
+    /// Replicas are to say how far they are.
+    pub fn ask_for_acknowledgements(&mut self) {
+        self.wants_acknowledgements |= self.has_followers();
+    }
+
     /// Everything that a shard did before a WAIT is in the stream.
     pub(super) fn marked(&mut self, view: View<'_>, home: ShardId, ticket: Ticket) {
         let position = self.written;

@@ -20,6 +20,8 @@ pub(super) struct Introduction {
     pub address: Option<String>,
     /// The history it has, and the offset of the first byte that it lacks.
     pub resume: Option<(String, u64)>,
+    /// Whether the other one is a replica that is to take over.
+    pub hands_over: bool,
 }
 
 /// What the handshake waits for the answer to.
@@ -65,6 +67,11 @@ impl Handshake {
         (Self { introduction, stage: Stage::Ping }, encode(&["PING"]))
     }
 
+    /// Whether the last answer is the one to PSYNC.
+    pub fn is_at_end(&self) -> bool {
+        self.stage == Stage::Psync
+    }
+
     /// Judges an answer, a line without its end; the error says why this try is over.
     pub fn answer(&mut self, line: &[u8]) -> Result<Next, String> {
         let shown = String::from_utf8_lossy(line);
@@ -99,7 +106,7 @@ impl Handshake {
     }
 
     fn command(&self) -> Vec<u8> {
-        let Introduction { user, password, port, address, resume } = &self.introduction;
+        let Introduction { user, password, port, address, resume, hands_over } = &self.introduction;
         match self.stage {
             Stage::Ping => encode(&["PING"]),
             Stage::Auth if user.is_empty() => encode(&[b"AUTH".as_slice(), password]),
@@ -110,7 +117,9 @@ impl Handshake {
             Stage::Psync => match resume {
                 Some((id, offset)) => {
                     notice!("Trying a partial resynchronization (request {id}:{offset}).");
-                    encode(&["PSYNC", id, &offset.to_string()])
+                    let offset = offset.to_string();
+                    let words = ["PSYNC", id, &offset, "FAILOVER"];
+                    encode(&words[..if *hands_over { 4 } else { 3 }])
                 }
                 None => {
                     notice!("Partial resynchronization not possible (no cached master)");
@@ -192,6 +201,7 @@ mod tests {
             port: 1,
             address: Some("10.0.0.1".into()),
             resume: Some((ID.into(), 11)),
+            ..Introduction::default()
         };
         let answers = [
             "-NOAUTH Authentication required.",

@@ -13,6 +13,7 @@ use crate::config::{Config, Primary};
 use crate::shard::cell::Shards;
 use crate::shard::message::{MasterStream, Message, ServerMessage};
 use crate::state::following::{Link, Transfer};
+use crate::state::replication::FailoverState;
 use crate::{notice, warning};
 
 /// Between two tries.
@@ -137,6 +138,8 @@ impl Thread {
     }
 
     fn shake_hands(&self, config: &Config, reader: &mut Reader<'_>) -> Result<Next, String> {
+        let replication = &self.shards.server.replication;
+        let hands_over = replication.failover() == FailoverState::InProgress;
         let announced = config.replica_announce_port;
         let introduction = Introduction {
             user: config.masteruser.clone(),
@@ -144,6 +147,7 @@ impl Thread {
             port: if announced == 0 { config.port } else { announced },
             address: config.replica_announce_ip.clone(),
             resume: self.attempt.resume.clone(),
+            hands_over,
         };
         let lost = |error: io::Error| match error.kind() {
             io::ErrorKind::TimedOut => "Timeout connecting to the MASTER...".to_owned(),
@@ -158,7 +162,11 @@ impl Thread {
             while line.is_empty() {
                 line = reader.line().map_err(lost)?;
             }
-            next = handshake.answer(&line)?;
+            next = handshake.answer(&line).inspect_err(|_| {
+                if hands_over && handshake.is_at_end() {
+                    replication.set_failover(FailoverState::Rejected);
+                }
+            })?;
         }
         Ok(next)
     }

@@ -176,6 +176,9 @@ impl Core {
             self.follower.resume = None;
         }
         self.master_changed();
+        if !becomes_replica {
+            self.serve_predecessors(own);
+        }
         self.change_master(own);
     }
 
