@@ -5,6 +5,7 @@
 //! answers questions about clients; [`subscribers`] is who hears of messages and of changes of keys; [`cron`] is what
 //! happens by the clock; [`replica`] follows a master.
 
+mod accepting;
 mod ask;
 mod block;
 pub mod boot;
