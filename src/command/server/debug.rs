@@ -384,14 +384,22 @@ fn adopt(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
     ctx.reply.ok();
 }
 
-/// DEBUG DIGEST, on every shard: each database that has keys, and the digest of its entries.
+/// DEBUG DIGEST, on every shard: the digest if there is no other; else each database that has keys, and the digest of its
+/// entries.
 fn digest(ctx: &mut Context<'_>, _arguments: &[&[u8]]) {
-    let databases = 0..ctx.keyspace.databases();
-    let filled: Vec<usize> = databases.filter(|&index| !ctx.keyspace.database(index).is_empty()).collect();
-    ctx.reply.array(2 * filled.len());
-    for index in filled {
-        ctx.reply.int(index as i64);
-        ctx.reply.bulk(Digest::of_database(ctx.keyspace.database(index)).bytes());
+    let databases = (0..ctx.keyspace.databases()).map(|index| (index, ctx.keyspace.database(index)));
+    let filled = databases.filter(|(_, database)| !database.is_empty());
+    let parts: Vec<_> =
+        filled.map(|(index, database)| (index as u32, Digest::of_database(database))).collect();
+    if ctx.shards == 1 {
+        let mut digest = Digest::default();
+        parts.iter().for_each(|(index, entries)| digest.mix_database(*index, entries));
+        return ctx.reply.simple(&digest.hex());
+    }
+    ctx.reply.array(2 * parts.len());
+    for (index, entries) in parts {
+        ctx.reply.int(index.into());
+        ctx.reply.bulk(entries.bytes());
     }
 }
 
