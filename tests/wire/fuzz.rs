@@ -104,7 +104,7 @@ fn random_bytes_leave_the_server_serving() {
     // The limit keeps a lucky SETRANGE from taking the machine's memory.
     let mut server = start.shards(4).arguments(&["--proto-max-bulk-len", "1mb"]).spawn();
     let mut random = Random::new(seed("random_bytes_leave_the_server_serving"));
-    let end = Instant::now() + Duration::from_secs(setting("SKERRY_FUZZ_SECONDS", 5));
+    let end = Instant::now() + Duration::from_secs(setting("SKERRY_FUZZ_SECONDS", 10));
     let sent: usize = std::thread::scope(|scope| {
         let senders: Vec<_> = (0..4)
             .map(|_| {
