@@ -272,6 +272,11 @@ impl Context<'_> {
         }
     }
 
+    /// How long a string may become. What the master made is obeyed.
+    pub fn string_bytes_max(&self) -> usize {
+        if self.caller.from_master { usize::MAX } else { self.config.proto_max_bulk_len }
+    }
+
     /// Whether a key that gets this time is to go at once. On a replica it waits, hidden, until the master removes it.
     pub fn is_past(&self, at: UnixMillis) -> bool {
         at <= self.now && !self.keyspace.follows

@@ -356,7 +356,7 @@ impl Core {
             ServerMessage::ToMaster(message) => self.take_report(own, message),
             ServerMessage::FromMaster(message) => self.obey(message),
             ServerMessage::Follow { home, ticket, master } => self.follow(own, master, Some((home, ticket))),
-            ServerMessage::Master(stream) => self.master_reached(*stream),
+            ServerMessage::Master(stream) => self.master_reached(own, *stream),
             ServerMessage::RoleSettled => self.role_settled(own),
             ServerMessage::Snapshots(message) => self.tell_snapshots(own, message),
             ServerMessage::Reply { ticket, reply } => self.answer(ticket, &reply),

@@ -257,6 +257,13 @@ impl Connection {
         ticket
     }
 
+    /// Bytes came; of the link to the master they are counted.
+    pub fn note_received(&mut self, bytes: usize) {
+        if let Some(progress) = &mut self.progress {
+            progress.received += bytes as u64;
+        }
+    }
+
     /// Number of the next request that has to wait for its reply.
     pub fn asked(&self) -> u64 {
         self.first_sequence + self.slots.len() as u64

@@ -15,7 +15,7 @@ use super::cron::Cron;
 use super::failover::{FAILOVER_BARRIER, Failover};
 use super::listening::{Listeners, Relisten};
 use super::master::Master;
-use super::replica::{Follower, ROLE_BARRIER};
+use super::replica::{Follower, MASTER_SNAPSHOT_BARRIER, ROLE_BARRIER};
 use super::snapshot::{ADOPT_BARRIER, CUT_BARRIER, Snapshots};
 use super::subscribers::Subscribers;
 use super::tick::Input;
@@ -349,9 +349,9 @@ impl Executor {
                 }
                 Event::Received { id, buffer } => {
                     self.core.counters().input_bytes.add(buffer.len() as u64);
-                    self.core.note_received(id, buffer.len());
                     match self.core.connection(id) {
                         Some(connection) if connection.phase == Phase::Open => {
+                            connection.note_received(buffer.len());
                             if std::mem::take(&mut connection.has_input) {
                                 // A command may begin in one piece and end in the next: they become one.
                                 let earlier = inputs.iter().rposition(|input: &Input| input.connection == id);
@@ -696,6 +696,7 @@ impl Core {
                     EFFECTS_BARRIER => self.effects_barrier_passed(),
                     ROLE_BARRIER => self.role_barrier_passed(own),
                     FAILOVER_BARRIER => self.failover_barrier_passed(own),
+                    MASTER_SNAPSHOT_BARRIER => self.master_snapshot_adopted(own),
                     ADOPT_BARRIER => self.loaded_is_adopted(),
                     CUT_BARRIER => self.cut_barrier_passed(own),
                     _ => {}

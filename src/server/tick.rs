@@ -25,7 +25,7 @@ use crate::net::{Buffer, Ring, SocketId};
 use crate::resp::Reply;
 use crate::resp::request::{Limits, Parsed};
 use crate::shard::message::Ticket;
-use crate::shard::owner::Shard;
+use crate::shard::owner::{Shard, note_failed};
 use crate::shard::plan::Request;
 use crate::shard::route::{Target, target};
 
@@ -150,7 +150,7 @@ impl Core {
         self.run_plain(own, &arguments, &plain);
         for (input, used) in inputs.iter_mut().zip(used) {
             if self.follower.link == Some(input.connection) {
-                self.note_parsed(input.connection, &input.bytes(ring)[input.used..used]);
+                self.note_parsed(input.connection, input.bytes(ring), used);
             }
             input.used = used;
         }
@@ -195,6 +195,9 @@ impl Core {
                     return if self.follower.link == Some(id) { used } else { bytes.len() };
                 }
                 Ended::Command(length, first) => {
+                    if self.follower.link == Some(id) {
+                        self.note_parsed(id, bytes, used);
+                    }
                     self.set_in_hand(id, bytes.len() - used);
                     let step = self.step(own, id, &arguments[first..]);
                     self.set_in_hand(id, 0);
@@ -402,6 +405,9 @@ impl Core {
                 return self.taken(id);
             }
             Admission::Refused(error) => {
+                if is_link {
+                    note_failed(&self.server, &String::from_utf8_lossy(arguments[0]), &error);
+                }
                 if let Resolved::Row(row) = resolved {
                     self.server.commands.of(self.id, row.index).reject();
                 }
@@ -500,6 +506,9 @@ impl Core {
         let started = Monotonic::now();
         let then = self.call_home(&mut connection.session, handler, arguments, false, &mut out);
         let failed = self.count_error(&out[start..]);
+        if failed && connection.progress.is_some() {
+            note_failed(&self.server, row.full_name, &out[start..]);
+        }
         // CLIENT REPLY decides about its own reply too.
         if !connection.wants_reply() && !matches!(then, Then::Pushed) {
             out.truncate(start);

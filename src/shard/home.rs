@@ -534,7 +534,7 @@ impl Home {
             wish = context.blocked.take();
             own.notices.collects_for_others = false;
             if !succeeded && caller.from_master {
-                note_failed(env, row, &reply);
+                note_failed(env.server, row.full_name, &reply);
             }
             let nanos = crate::base::clock::Monotonic::now().nanos_since(started);
             if wish.is_none() {

@@ -222,17 +222,28 @@ impl Load {
 /// Loads a snapshot from `reader`, of which no byte more is taken than the snapshot has. Blocks: it is for a thread of its own.
 /// When it fails, and the dataset came beside the one that clients see, that one is as it was.
 pub fn load(shards: &Shards, reader: impl Read, options: Options) -> Result<Report, LoadError> {
-    let load = Arc::new(Load::new(options));
-    let result = Loader::new(shards, &load).run(reader);
     if options.beside {
-        match &result {
-            Ok(_) => adopt(shards, load.number)?,
-            Err(_) => {
-                (0..shards.len()).for_each(|shard| shards.send(shard, Message::DropLoad(load.number)));
-            }
-        }
+        let (number, report) = load_beside(shards, reader, options)?;
+        adopt(shards, number)?;
+        return Ok(report);
     }
-    result
+    Loader::new(shards, &Arc::new(Load::new(options))).run(reader)
+}
+
+/// Like [`load`], beside the dataset that clients see, until whoever gets its number has it adopted (DEBUG ADOPT) or dropped
+/// ([`drop_load`]).
+pub fn load_beside(shards: &Shards, reader: impl Read, options: Options) -> Result<(u64, Report), LoadError> {
+    let load = Arc::new(Load::new(Options { beside: true, ..options }));
+    let result = Loader::new(shards, &load).run(reader);
+    if result.is_err() {
+        drop_load(shards, load.number);
+    }
+    result.map(|report| (load.number, report))
+}
+
+/// Drops a dataset that was loaded beside the one that clients see.
+pub fn drop_load(shards: &Shards, number: u64) {
+    (0..shards.len()).for_each(|shard| shards.send(shard, Message::DropLoad(number)));
 }
 
 /// Has the dataset take the place of the one there is, and waits until it has.

@@ -482,10 +482,21 @@ pub struct MasterStream {
     pub received: Vec<u8>,
     /// Name of the history, if it is another one now.
     pub id: Option<String>,
-    /// After a snapshot: the bytes of the history that are in it. Otherwise the stream goes on where it broke off.
-    pub offset: Option<u64>,
-    /// Whether the master waits to hear that the snapshot is here.
-    pub acknowledges: bool,
+    /// The snapshot that was loaded for it; without one the stream goes on where it broke off.
+    pub snapshot: Option<MasterSnapshot>,
+}
+
+/// A snapshot of a master, loaded beside the dataset that clients see.
+#[derive(Clone, Copy, Debug)]
+pub struct MasterSnapshot {
+    /// Number of the load.
+    pub load: u64,
+    /// The bytes of the history that are in it.
+    pub offset: u64,
+    /// The database that is selected behind them.
+    pub database: u32,
+    /// Whether the master waits to hear that it is here.
+    pub is_awaited: bool,
 }
 
 /// Listening sockets for each shard, with the tags of their listeners.

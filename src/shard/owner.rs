@@ -773,7 +773,7 @@ impl Shard {
         let succeeded = context::run(&mut context, handler, arguments);
         let (wish, slice) = (context.blocked.take(), context.slice);
         if !succeeded && caller.from_master {
-            role::note_failed(env, row, context.reply.written_since(start));
+            role::note_failed(env.server, row.full_name, context.reply.written_since(start));
         }
         if caller.tracks && row.flags.contains(Flags::READONLY) && slice.is_none_or(|slice| slice.is_first())
         {

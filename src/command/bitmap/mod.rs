@@ -76,7 +76,7 @@ fn parse_offset(context: &Context<'_>, text: &[u8], bits: Option<u32>) -> Result
     };
     let offset = parse_i64(digits).and_then(|number| number.checked_mul(unit)).ok_or(BAD_OFFSET)?;
     let offset = u64::try_from(offset).map_err(|_| BAD_OFFSET)?;
-    let is_within = offset / 8 < context.config.proto_max_bulk_len as u64;
+    let is_within = offset / 8 < context.string_bytes_max() as u64;
     is_within.then_some(offset).ok_or(BAD_OFFSET)
 }
 

@@ -40,7 +40,9 @@ struct Options {
 }
 
 impl Options {
-    fn parse(arguments: &[&[u8]], is_add: bool) -> Result<Self, &'static str> {
+    /// What stands before the fields of XADD, or behind the key of XTRIM. A master says exactly what it did, and may leave the
+    /// LIMIT there.
+    fn parse(arguments: &[&[u8]], is_add: bool, from_master: bool) -> Result<Self, &'static str> {
         let mut options = Self::default();
         let mut at = 2;
         while let Some(&word) = arguments.get(at) {
@@ -69,6 +71,9 @@ impl Options {
             }
         }
         options.id_at = at;
+        if from_master {
+            options.limit = None;
+        }
         options.check(is_add)?;
         Ok(options)
     }
@@ -167,7 +172,7 @@ struct Added {
 
 /// XADD key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [MAXLEN | MINID [= | ~] threshold [LIMIT count]] * | id field value [field value ...]
 pub(super) fn xadd(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
-    let options = match Options::parse(arguments, true) {
+    let options = match Options::parse(arguments, true, ctx.caller.from_master) {
         Ok(options) => options,
         Err(error) => return ctx.reply.error(error),
     };
@@ -241,7 +246,7 @@ fn add(
 
 /// XTRIM key MAXLEN | MINID [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED]
 pub(super) fn xtrim(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
-    let options = match Options::parse(arguments, false) {
+    let options = match Options::parse(arguments, false, ctx.caller.from_master) {
         Ok(options) => options,
         Err(error) => return ctx.reply.error(error),
     };

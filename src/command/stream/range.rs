@@ -99,9 +99,11 @@ pub(super) fn xsetid(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
         Err(error) => return ctx.reply.error(error),
     };
     let key = arguments[1];
+    // Redis 7.0 lets it be lower, and replicates it so.
+    let may_be_lower = ctx.caller.from_master;
     let changed = ctx.change(key, |stream: &mut Stream, _| {
         let log = &mut stream.log;
-        if last < log.max_deleted_id() {
+        if last < log.max_deleted_id() && !may_be_lower {
             return Err(BELOW_DELETED);
         }
         if log.last_entry_id().is_some_and(|top| last < top) {

@@ -13,7 +13,7 @@ const OFFSET_OUT_OF_RANGE: &str = "ERR offset is out of range";
 /// APPEND key value
 pub(super) fn append(context: &mut Context<'_>, arguments: &[&[u8]]) {
     let (key, tail) = (arguments[1], arguments[2]);
-    let limit = context.config.proto_max_bulk_len;
+    let limit = context.string_bytes_max();
     let appended = context.update(key, |entry| {
         check_length(limit, entry.string_len().ok_or(WRONG_TYPE)?, tail.len())?;
         entry.append(tail).ok_or(WRONG_TYPE)
@@ -45,7 +45,7 @@ fn set_part(context: &mut Context<'_>, arguments: &[&[u8]]) -> Result<usize, &'s
     if part.is_empty() {
         return Ok(present.unwrap_or(0));
     }
-    check_length(context.config.proto_max_bulk_len, offset, part.len())?;
+    check_length(context.string_bytes_max(), offset, part.len())?;
     let end = offset + part.len();
     let length = write_string(context, key, end, |bytes| {
         bytes[offset..end].copy_from_slice(part);

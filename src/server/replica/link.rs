@@ -11,7 +11,8 @@ use super::handshake::{Handshake, Introduction, Next};
 use crate::base::clock::{Monotonic, unix_millis};
 use crate::config::{Config, Primary};
 use crate::shard::cell::Shards;
-use crate::shard::message::{MasterStream, Message, ServerMessage};
+use crate::shard::load::{Options, drop_load, load_beside};
+use crate::shard::message::{MasterSnapshot, MasterStream, Message, ServerMessage};
 use crate::state::following::{Link, Transfer};
 use crate::state::replication::FailoverState;
 use crate::{notice, warning};
@@ -86,14 +87,13 @@ impl Thread {
         loop {
             let tried = self.try_once();
             self.leash.hold(None);
-            if self.leash.is_over() {
-                return;
-            }
             match tried {
+                // Whether it is still wanted shard zero knows.
                 Ok(stream) => {
                     let message = ServerMessage::Master(Box::new(stream));
                     return self.shards.send(0, Message::Server(message));
                 }
+                Err(_) if self.leash.is_over() => return,
                 Err(reason) => {
                     warning!("{reason}");
                     self.set_link(Link::Connect);
@@ -129,8 +129,8 @@ impl Thread {
             Next::Full { id, offset } => {
                 self.set_link(Link::Transfer);
                 notice!("Full resync from master: {id}:{offset}");
-                self.receive_snapshot(&mut reader)?;
-                reader.into_stream(Some(id), Some(offset))
+                let snapshot = self.receive_snapshot(&mut reader, offset)?;
+                reader.into_stream(Some(id), Some(snapshot))
             }
             Next::Continue { id } => reader.into_stream(id, None),
             Next::Send(_) => Err("the handshake has no end".to_owned()),
@@ -171,58 +171,83 @@ impl Thread {
         Ok(next)
     }
 
-    /// Has the snapshot loaded that follows.
-    fn receive_snapshot(&self, reader: &mut Reader<'_>) -> Result<(), String> {
+    /// Has the snapshot loaded that follows, which has the history up to `offset`.
+    fn receive_snapshot(&self, reader: &mut Reader<'_>, offset: u64) -> Result<MasterSnapshot, String> {
         reader.begin_transfer();
-        let failed = |error: io::Error| match error.kind() {
-            io::ErrorKind::TimedOut => {
-                "Timeout receiving bulk data from MASTER... If the problem persists try to set \
-                                        the 'repl-timeout' parameter in redis.conf to a larger value."
-                    .to_owned()
-            }
-            _ => format!("I/O error trying to sync with MASTER: {error}"),
-        };
-        let mut line = reader.line().map_err(failed)?;
+        let mut line = reader.line().map_err(transfer_failed)?;
         while line.is_empty() {
-            line = reader.line().map_err(failed)?;
+            line = reader.line().map_err(transfer_failed)?;
         }
         let shown = String::from_utf8_lossy(&line).into_owned();
         if let Some(error) = shown.strip_prefix('-') {
             return Err(format!("MASTER aborted replication with an error: {error}"));
         }
         let header = shown.strip_prefix('$');
-        let mark =
-            header.and_then(|header| header.strip_prefix("EOF:")).filter(|mark| mark.len() == MARK_LENGTH);
-        if let Some(mark) = mark {
+        let mark = header.and_then(|header| header.strip_prefix("EOF:"));
+        if let Some(mark) = mark.filter(|mark| mark.len() == MARK_LENGTH) {
             notice!("MASTER <-> REPLICA sync: receiving streamed RDB from master with EOF to parser");
-            reader.acknowledges = true;
-            self.load(reader)?;
+            let (load, database) = self.load(&mut *reader)?;
             let mut end = [0; MARK_LENGTH];
-            reader.read_exact(&mut end).map_err(failed)?;
-            if end != mark.as_bytes() {
-                return Err("Replication stream EOF marker is broken".to_owned());
-            }
+            let ended = match reader.read_exact(&mut end) {
+                Ok(()) if end == mark.as_bytes() => Ok(()),
+                Ok(()) => Err("Replication stream EOF marker is broken".to_owned()),
+                Err(error) => Err(transfer_failed(error)),
+            };
+            self.keep(load, ended)?;
+            Ok(MasterSnapshot { load, offset, database, is_awaited: true })
         } else if let Some(length) = header.and_then(|header| header.parse::<u64>().ok()) {
             notice!("MASTER <-> REPLICA sync: receiving {length} bytes from master to parser");
             reader.transfer.total = length;
             let mut whole = reader.take(length);
-            self.load(&mut whole)?;
-            if whole.limit() > 0 {
-                return Err(format!("the master's snapshot ends {} bytes early", whole.limit()));
-            }
+            let (load, database) = self.load(&mut whole)?;
+            let ended = match whole.limit() {
+                0 => Ok(()),
+                left => Err(format!("The snapshot of the master ends {left} bytes before it should")),
+            };
+            self.keep(load, ended)?;
+            Ok(MasterSnapshot { load, offset, database, is_awaited: false })
         } else {
-            return Err(format!(
+            Err(format!(
                 "Bad protocol from MASTER, the first byte is not '$' (we received '{shown}'), are you sure the host \
                  and port are right?"
-            ));
+            ))
         }
-        Ok(())
+    }
+
+    /// Loads a snapshot beside the dataset that clients see; returns the number of the load, and the database that is selected
+    /// in the stream behind it.
+    fn load(&self, snapshot: impl Read) -> Result<(u64, u32), String> {
+        notice!("MASTER <-> REPLICA sync: Loading DB in memory");
+        let shards = &self.shards;
+        let is_checked = shards.server.config.load().rdbchecksum;
+        let is_loading = &shards.server.following.is_loading;
+        is_loading.store(true, Ordering::Release);
+        let loaded = load_beside(shards, snapshot, Options { is_checked, ..Options::default() });
+        is_loading.store(false, Ordering::Release);
+        let (number, report) = loaded.map_err(|error| {
+            format!("Failed trying to load the MASTER synchronization DB from socket: {error}")
+        })?;
+        let database = report.field("repl-stream-db").and_then(|index| index.parse().ok());
+        Ok((number, database.unwrap_or(0)))
+    }
+
+    /// Drops what was loaded if it did not end as it should.
+    fn keep(&self, load: u64, ended: Result<(), String>) -> Result<(), String> {
+        if ended.is_err() {
+            drop_load(&self.shards, load);
+        }
+        ended
     }
 }
 
-impl Thread {
-    fn load(&self, _: &mut impl Read) -> Result<(), String> {
-        Err("snapshots cannot be loaded yet".to_owned())
+fn transfer_failed(error: io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::TimedOut => {
+            "Timeout receiving bulk data from MASTER... If the problem persists try to set the \
+                                    'repl-timeout' parameter in redis.conf to a larger value."
+                .to_owned()
+        }
+        _ => format!("I/O error trying to sync with MASTER: {error}"),
     }
 }
 
@@ -252,8 +277,6 @@ struct Reader<'a> {
     /// Whether a snapshot is being received, so that the master is told that somebody listens.
     is_transfer: bool,
     transfer: Transfer,
-    /// Whether the master waits for an acknowledgement of the snapshot.
-    acknowledges: bool,
     told_at: Monotonic,
 }
 
@@ -267,7 +290,6 @@ impl<'a> Reader<'a> {
             filled: 0..0,
             is_transfer: false,
             transfer: Transfer::default(),
-            acknowledges: false,
             told_at: Monotonic::now(),
         }
     }
@@ -346,13 +368,16 @@ impl<'a> Reader<'a> {
     }
 
     /// What shard zero goes on with.
-    fn into_stream(self, id: Option<String>, offset: Option<u64>) -> Result<MasterStream, String> {
-        let Self { thread, socket, buffer, filled, acknowledges, .. } = self;
+    fn into_stream(
+        self,
+        id: Option<String>,
+        snapshot: Option<MasterSnapshot>,
+    ) -> Result<MasterStream, String> {
+        let Self { thread, socket, buffer, filled, .. } = self;
         socket.set_read_timeout(None).map_err(|error| error.to_string())?;
         socket.set_write_timeout(None).map_err(|error| error.to_string())?;
         let order = thread.attempt.number;
-        let received = buffer[filled].to_vec();
-        Ok(MasterStream { order, socket: socket.into(), received, id, offset, acknowledges })
+        Ok(MasterStream { order, socket: socket.into(), received: buffer[filled].to_vec(), id, snapshot })
     }
 }
 

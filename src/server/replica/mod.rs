@@ -25,7 +25,8 @@ use crate::config::Primary;
 use crate::net::SocketId;
 use crate::net::listener::{Address, configure_accepted};
 use crate::resp::error::READ_ONLY;
-use crate::shard::message::{MasterStream, Message, Question, ServerMessage, Ticket};
+use crate::shard::load::drop_load;
+use crate::shard::message::{MasterSnapshot, MasterStream, Message, Question, ServerMessage, Ticket};
 use crate::shard::owner::Shard;
 use crate::state::following::Link;
 use crate::state::replication::{History, random_id};
@@ -33,6 +34,9 @@ use crate::{notice, warning};
 
 /// Number of the barrier that makes the shards those of another role, among the transactions of the server's own.
 pub(super) const ROLE_BARRIER: u64 = 3;
+
+/// Number of the barrier that puts a master's snapshot into the place of the dataset, likewise.
+pub(super) const MASTER_SNAPSHOT_BARRIER: u64 = 4;
 
 /// Milliseconds between two acknowledgements.
 const ACKNOWLEDGE_PERIOD_MS: UnixMillis = 1000;
@@ -63,6 +67,8 @@ pub(super) struct Follower {
     order: u64,
     /// The thread that carries it out.
     leash: Option<Arc<Leash>>,
+    /// What a thread reached whose snapshot is being adopted, by a barrier.
+    adopting: Option<MasterStream>,
     /// What threads reached, to be attached.
     reached: Vec<MasterStream>,
     /// The link.
@@ -106,6 +112,7 @@ impl Core {
     fn change_master(&mut self, own: &mut Shard) {
         self.pass_on(own);
         while !self.follower.is_switching
+            && self.follower.adopting.is_none()
             && let Some(change) = self.follower.changes.front()
         {
             let (next, now) = (&change.master, self.server.following.master());
@@ -228,7 +235,6 @@ impl Core {
     /// Ends the link, or what would become one.
     fn end_link(&mut self) {
         self.follower.order += 1;
-        self.follower.reached.clear();
         if let Some(leash) = self.follower.leash.take() {
             leash.end();
         }
@@ -237,9 +243,36 @@ impl Core {
         }
     }
 
-    /// A thread has reached the master.
-    pub fn master_reached(&mut self, stream: MasterStream) {
-        self.follower.reached.push(stream);
+    /// A thread has reached the master. If it had to load a snapshot, that takes the place of the dataset first.
+    pub fn master_reached(&mut self, own: &mut Shard, stream: MasterStream) {
+        let is_void = stream.order != self.follower.order || !self.follower.changes.is_empty();
+        match stream.snapshot {
+            Some(snapshot) if is_void => drop_load(&self.shards, snapshot.load),
+            Some(snapshot) => {
+                notice!("MASTER <-> REPLICA sync: Swapping active DB with loaded DB");
+                self.follower.adopting = Some(stream);
+                let number = snapshot.load.to_string();
+                self.begin_whole(own, MASTER_SNAPSHOT_BARRIER, 0, &[b"DEBUG", b"ADOPT", number.as_bytes()]);
+            }
+            None if is_void => {}
+            None => self.follower.reached.push(stream),
+        }
+    }
+
+    /// The dataset is the master's now, as it was at its snapshot.
+    pub fn master_snapshot_adopted(&mut self, own: &mut Shard) {
+        let Some(stream) = self.follower.adopting.take() else { return };
+        let (Some(snapshot), Some(id)) = (stream.snapshot, stream.id.clone()) else { return };
+        notice!("MASTER <-> REPLICA sync: Discarding old DB in background");
+        self.server.replication.set_history(History { id: id.clone(), second: None });
+        self.restart_stream(own, snapshot.offset);
+        self.publish_applied(snapshot.offset, snapshot.offset);
+        let MasterSnapshot { offset, database, .. } = snapshot;
+        self.follower.resume = Some(Position { id, offset, database });
+        notice!("MASTER <-> REPLICA sync: Finished with success");
+        if stream.order == self.follower.order && self.follower.changes.is_empty() {
+            self.follower.reached.push(stream);
+        }
     }
 
     /// The link is gone, and with it nothing that was under way.
@@ -262,17 +295,26 @@ impl Core {
         }
     }
 
-    /// Bytes of the link's stream, whole commands, were parsed and are under way or done.
-    pub fn note_parsed(&mut self, id: SocketId, bytes: &[u8]) {
-        let Some(connection) = self.connection(id) else { return };
+    /// Of these bytes, the last that came over the link, as many were parsed and are under way or done. Before a transaction
+    /// begins this must be known: what came before it is applied whatever becomes of that.
+    pub fn note_parsed(&mut self, id: SocketId, bytes: &[u8], count: usize) {
+        let Some(connection) = self.connection(id).filter(|connection| connection.unexecuted == 0) else {
+            return;
+        };
         let asked = connection.asked();
         let session = &connection.session;
         let (database, is_between) = (session.caller.database, session.queue.is_none());
         let Some(progress) = connection.progress.as_deref_mut() else { return };
-        progress.parse(bytes);
+        let received = progress.received;
+        let start = bytes.len() - (progress.received - progress.parsed()) as usize;
+        progress.parse(&bytes[start..count]);
         if is_between {
             progress.mark(asked, database);
         }
+        let following = &self.server.following;
+        following.last_io.store(self.now, Ordering::Relaxed);
+        let before = following.received.swap(received, Ordering::Relaxed);
+        following.input_bytes.fetch_add(received.saturating_sub(before), Ordering::Relaxed);
         self.note_answered(id);
     }
 
@@ -329,20 +371,7 @@ impl Core {
         self.follower.is_held && self.follower.link == Some(id)
     }
 
-    /// Something came over the link.
-    pub fn note_received(&mut self, id: SocketId, bytes: usize) {
-        let now = self.now;
-        if let Some(progress) = self.connection(id).and_then(|connection| connection.progress.as_deref_mut())
-        {
-            progress.received += bytes as u64;
-            let following = &self.server.following;
-            following.last_io.store(now, Ordering::Relaxed);
-            following.input_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        }
-    }
-
-    /// REPLCONF of the master, when all before it is done; `unparsed` bytes of the stream begin with it. It wants to know
-    /// how far this replica is.
+    /// REPLCONF of the master, when all before it is done: it may want to know how far this replica is.
     pub fn answer_master(&mut self, id: SocketId, arguments: &[&[u8]]) {
         let is_asked = arguments.get(1).is_some_and(|word| word.eq_ignore_ascii_case(b"getack"));
         let Some(connection) = self.connection(id) else { return };
@@ -382,18 +411,15 @@ impl Core {
         }
     }
 
-    /// The stream that a thread reached begins: what it says of the history, and where in it that is.
+    /// The stream that a thread reached begins where the dataset is: where that is.
     fn begin_stream(&mut self, own: &mut Shard, stream: &MasterStream) -> Option<Position> {
+        let position = self.follower.resume.take()?;
+        if stream.snapshot.is_some() {
+            return Some(position);
+        }
+        notice!("Successful partial resynchronization with master.");
         let registers = &self.server.replication;
         let history = registers.history();
-        if let (Some(id), Some(offset)) = (&stream.id, stream.offset) {
-            registers.set_history(History { id: id.clone(), second: None });
-            self.restart_stream(own, offset);
-            notice!("MASTER <-> REPLICA sync: Finished with success");
-            return Some(Position { id: id.clone(), offset, database: 0 });
-        }
-        let position = self.follower.resume.take()?;
-        notice!("Successful partial resynchronization with master.");
         if let Some(id) = stream.id.as_ref().filter(|id| **id != history.id) {
             notice!("Master replication ID changed to {id}");
             registers.set_history(History { id: id.clone(), second: Some((history.id, position.offset)) });
@@ -424,7 +450,7 @@ impl Executor {
         let core = &mut self.core;
         core.follower.leash = None;
         let Some(position) = core.begin_stream(own, &stream) else { return };
-        let MasterStream { socket, received, acknowledges, .. } = stream;
+        let MasterStream { socket, received, snapshot, .. } = stream;
         if let Err(error) = configure_accepted(&socket, core.config.tcp_keepalive) {
             crate::verbose!("Error setting up the link to the master: {error}");
         }
@@ -441,21 +467,20 @@ impl Executor {
         connection.progress = Some(Box::new(Progress::new(position.offset, position.database)));
         connection.input = received;
         let (bytes, index) = (connection.input.len(), id.index());
+        connection.note_received(bytes);
         if core.connections.len() <= index {
             core.connections.resize_with(index + 1, || None);
         }
         core.connections[index] = Some(Box::new(connection));
         core.counters().clients.add(1);
         core.follower.link = Some(id);
-        core.follower.resume = None;
         core.follower.acknowledged_at = core.now;
         core.publish_applied(position.offset, position.offset);
-        core.note_received(id, bytes);
         core.server.following.last_io.store(core.now, Ordering::Relaxed);
         core.server.following.down_since.store(0, Ordering::Relaxed);
         core.server.following.set_link(Link::Connected);
         core.make_ready(id);
-        if acknowledges {
+        if snapshot.is_some_and(|snapshot| snapshot.is_awaited) {
             core.acknowledge(id, position.offset);
         }
     }

@@ -24,6 +24,8 @@ pub struct Progress {
     /// The database that is selected there.
     database: u32,
     points: VecDeque<Point>,
+    /// Bytes of the whole stream that are parsed.
+    parsed: u64,
     /// What is parsed since the last point.
     tail: Vec<u8>,
 }
@@ -31,7 +33,14 @@ pub struct Progress {
 impl Progress {
     /// A stream that goes on at `offset`, in this database.
     pub fn new(offset: u64, database: u32) -> Self {
-        Self { received: offset, applied: offset, database, points: VecDeque::new(), tail: Vec::new() }
+        Self {
+            received: offset,
+            applied: offset,
+            database,
+            points: VecDeque::new(),
+            parsed: offset,
+            tail: Vec::new(),
+        }
     }
 
     /// Bytes of the stream that are applied.
@@ -51,7 +60,13 @@ impl Progress {
 
     /// These bytes, whole commands, are parsed.
     pub fn parse(&mut self, bytes: &[u8]) {
+        self.parsed += bytes.len() as u64;
         self.tail.extend_from_slice(bytes);
+    }
+
+    /// Bytes of the whole stream that are parsed.
+    pub fn parsed(&self) -> u64 {
+        self.parsed
     }
 
     /// What is parsed ends outside of any transaction, in this database; the next request has this number.

@@ -8,6 +8,7 @@ use crate::command::session::Caller;
 use crate::resp::error::READ_ONLY;
 use crate::shard::Env;
 use crate::shard::message::Ticket;
+use crate::state::Server;
 
 impl Shard {
     /// Whether a command is a write that only the master may send, or the server itself.
@@ -45,12 +46,12 @@ impl Shard {
 
 /// A command of the master failed here, so that this replica may differ from it.
 #[cold]
-pub fn note_failed(env: Env<'_>, row: &Command, reply: &[u8]) {
-    env.server.following.failed_commands.fetch_add(1, Ordering::Relaxed);
+pub fn note_failed(server: &Server, name: &str, reply: &[u8]) {
+    server.following.failed_commands.fetch_add(1, Ordering::Relaxed);
     let error = String::from_utf8_lossy(reply);
     crate::warning!(
         "== CRITICAL == This replica is sending an error to its master: '{}' after processing the command '{}'",
         error.trim_start_matches('-').trim_end(),
-        row.full_name
+        name
     );
 }

@@ -1,0 +1,533 @@
+//! Following a master: one that is played with a bare socket, so that every byte counts, and real Redis under load.
+
+mod common;
+#[path = "replica/fake.rs"]
+mod fake;
+#[path = "differential/generator.rs"]
+#[allow(dead_code)]
+mod generator;
+#[path = "differential/grammar.rs"]
+mod grammar;
+#[path = "effects/sink.rs"]
+#[allow(dead_code)]
+mod sink;
+#[path = "effects/stream.rs"]
+#[allow(dead_code)]
+mod stream;
+
+use common::{Client, Random, Reply, Server, Start, encode, redis, seed, setting, skerry, wait_until};
+use fake::{EMPTY_SNAPSHOT, FakeMaster, ID};
+use generator::{Expiry, Generator};
+use sink::{Dataset, difference};
+use std::time::Duration;
+
+const READ_ONLY: &str = "READONLY You can't write against a read only replica.";
+
+/// Starts a replica of the server at `port`.
+fn replica_of(start: Start, shards: usize, port: u16) -> Server {
+    start.shards(shards).arguments(&["--replicaof", &format!("127.0.0.1 {port}")]).spawn()
+}
+
+/// A field of a section of INFO.
+fn info(client: &mut Client, section: &str, field: &str) -> String {
+    let text = client.run(&format!("INFO {section}")).text();
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("{field} is in {text}")).trim().to_owned()
+}
+
+fn number(client: &mut Client, section: &str, field: &str) -> u64 {
+    info(client, section, field).parse().expect("a number")
+}
+
+fn wait_for_link(client: &mut Client) {
+    wait_until("the link is up", 20_000, || info(client, "replication", "master_link_status") == "up");
+}
+
+/// Runs a test with one shard and with four.
+fn on_shards(test: impl Fn(Start, usize)) {
+    for shards in [1, 4] {
+        let Some(start) = skerry() else { return };
+        println!("{shards} shards");
+        test(start, shards);
+    }
+}
+
+#[test]
+fn the_handshake_is_redis_s() {
+    let Some(start) = skerry() else { return };
+    let master = FakeMaster::new();
+    let to = format!("127.0.0.1 {}", master.port());
+    let replica = start
+        .arguments(&["--replicaof", &to, "--masteruser", "me", "--masterauth", "secret"])
+        .arguments(&["--replica-announce-ip", "10.1.2.3", "--replica-announce-port", "7777"])
+        .spawn();
+    let mut link = master.accept();
+    let steps: [(&[&str], &str); 5] = [
+        (&["PING"], "-NOAUTH Authentication required.\r\n"),
+        (&["AUTH", "me", "secret"], "+OK\r\n"),
+        (&["REPLCONF", "listening-port", "7777"], "+OK\r\n"),
+        (&["REPLCONF", "ip-address", "10.1.2.3"], "-ERR what is that\r\n"),
+        (&["REPLCONF", "capa", "eof", "capa", "psync2"], "+OK\r\n"),
+    ];
+    for (words, answer) in steps {
+        link.expect(words);
+        assert!(link.is_silent(Duration::from_millis(50)), "nothing is sent before {words:?} is answered");
+        link.send(answer.as_bytes());
+    }
+    link.expect(&["PSYNC", "?", "-1"]);
+    let mut client = replica.client();
+    assert_eq!(info(&mut client, "replication", "master_link_status"), "down");
+    let role = client.run("ROLE");
+    assert_eq!(role.items()[3].text(), "handshake");
+    // A master that is not ready yet says so with empty lines.
+    link.send(b"\n\n");
+    link.send(format!("+FULLRESYNC {ID} 1000\r\n\n\n").as_bytes());
+    wait_until("the replica waits for the snapshot", 20_000, || {
+        client.run("ROLE").items()[3].text() == "sync"
+    });
+    link.send(format!("\n${}\r\n", EMPTY_SNAPSHOT.len()).as_bytes());
+    link.send(EMPTY_SNAPSHOT);
+    wait_for_link(&mut client);
+    assert_eq!(info(&mut client, "replication", "master_replid"), ID);
+    assert_eq!(number(&mut client, "replication", "master_repl_offset"), 1000);
+    assert_eq!(client.run("ROLE").items()[3].text(), "connected");
+    link.expect_acknowledgement(1000);
+}
+
+#[test]
+fn a_master_that_is_not_ready_is_asked_again() {
+    let Some(start) = skerry() else { return };
+    let master = FakeMaster::new();
+    let replica = replica_of(start, 1, master.port());
+    let port = replica.port();
+    for answer in ["-LOADING wait\r\n", "-NOMASTERLINK wait\r\n", "-ERR no\r\n", "+FULLRESYNC nonsense\r\n"] {
+        master.accept_handshake(port, ["?", "-1"]).send(answer.as_bytes());
+    }
+    let mut link = master.accept();
+    link.expect(&["PING"]);
+    link.send(b"-ERR something\r\n");
+    assert!(link.is_closed());
+    let mut link = master.accept_handshake(port, ["?", "-1"]);
+    link.send(format!("+FULLRESYNC {ID} 1\r\n-ERR no snapshot today\r\n").as_bytes());
+    assert!(link.is_closed());
+    master.accept_handshake(port, ["?", "-1"]).cut();
+    let mut link = master.accept_anew(port, 5);
+    link.expect_acknowledgement(5);
+    let log = replica.log();
+    assert!(log.contains("MASTER aborted replication with an error: ERR no snapshot today"), "{log}");
+}
+
+#[test]
+fn every_byte_of_the_stream_counts() {
+    on_shards(|start, shards| {
+        let master = FakeMaster::new();
+        let replica = replica_of(start, shards, master.port());
+        let mut link = master.accept_anew(replica.port(), 7);
+        let mut client = replica.client();
+        let mut offset = 7;
+        offset += link.stream(&["PING", "SELECT 2", "SET a 1", "MSET b 2 c 3 d 4 e 5", "INCR a"]);
+        let asking = link.stream(&["REPLCONF GETACK *"]);
+        link.expect_acknowledgement(offset);
+        assert_eq!(client.run("SELECT 2"), Reply::ok());
+        assert_eq!(client.run("MGET a b e").items().len(), 3);
+        assert_eq!(client.run("GET a").text(), "2");
+        offset += asking;
+        // By itself, a second later at most.
+        link.expect_acknowledgement(offset);
+        // Nothing counts before the end of its transaction.
+        let open = link.stream(&["MULTI", "SET a 10", "SET b 20", "SADD s x"]);
+        assert_eq!(link.acknowledgement(), offset);
+        assert_eq!(client.run("GET a").text(), "2");
+        offset += open + link.stream(&["EXEC"]);
+        link.expect_acknowledgement(offset);
+        assert_eq!(client.run("GET a").text(), "10");
+        // Half a command is no command.
+        link.send(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$2\r\n");
+        assert_eq!(link.acknowledgement(), offset);
+        link.send(b"11\r\n");
+        offset += fake::command(&["SET", "a", "11"]).len() as u64;
+        link.expect_acknowledgement(offset);
+        assert_eq!(client.run("GET a").text(), "11");
+        assert_eq!(number(&mut client, "replication", "slave_repl_offset"), offset);
+        assert_eq!(number(&mut client, "replication", "slave_read_repl_offset"), offset);
+        assert_eq!(number(&mut client, "replication", "master_repl_offset"), offset);
+    });
+}
+
+#[test]
+fn an_acknowledgement_waits_for_all_that_came_before() {
+    let Some(start) = skerry() else { return };
+    let master = FakeMaster::new();
+    let replica = replica_of(start, 4, master.port());
+    let mut link = master.accept_anew(replica.port(), 0);
+    let mut client = replica.client();
+    let mut offset = 0;
+    for round in 0..200 {
+        let lines: Vec<String> = (0..50).map(|index| format!("SET key:{index} {round}")).collect();
+        let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        lines.extend(["MSET x 1 y 2 z 3", "MULTI", "INCR sum", "INCR {a}sum", "EXEC"]);
+        offset += link.stream(&lines);
+        let asking = link.stream(&["REPLCONF GETACK *"]);
+        link.expect_acknowledgement(offset);
+        offset += asking;
+        for index in 0..50 {
+            assert_eq!(client.run(&format!("GET key:{index}")).text(), round.to_string());
+        }
+        assert_eq!(client.run("GET sum").text(), (round + 1).to_string());
+    }
+}
+
+#[test]
+fn a_broken_link_goes_on_where_it_broke() {
+    on_shards(|start, shards| {
+        let master = FakeMaster::new();
+        let replica = replica_of(start, shards, master.port());
+        let port = replica.port();
+        let mut link = master.accept_anew(port, 100);
+        let mut client = replica.client();
+        let mut offset = 100 + link.stream(&["SELECT 3", "INCR a", "INCR b", "INCR c"]);
+        // What is open when it breaks is sent again.
+        link.stream(&["MULTI", "INCR a"]);
+        link.send(b"*2\r\n$4\r\nIN");
+        link.expect_acknowledgement(offset);
+        link.cut();
+        let mut link = master.accept_handshake(port, [ID, &(offset + 1).to_string()]);
+        link.send(b"+CONTINUE\r\n");
+        offset += link.stream(&["MULTI", "INCR a", "INCR b", "EXEC", "INCR c"]);
+        link.expect_acknowledgement(offset);
+        client.run("SELECT 3");
+        for key in ["a", "b", "c"] {
+            assert_eq!(client.run(&format!("GET {key}")).text(), "2");
+        }
+        // The history has another name now.
+        link.cut();
+        let mut link = master.accept_handshake(port, [ID, &(offset + 1).to_string()]);
+        let other = ID.replace('1', "f");
+        link.send(format!("+CONTINUE {other}\r\n").as_bytes());
+        let before = offset;
+        offset += link.stream(&["INCR a"]);
+        link.expect_acknowledgement(offset);
+        assert_eq!(info(&mut client, "replication", "master_replid"), other);
+        assert_eq!(info(&mut client, "replication", "master_replid2"), ID);
+        assert_eq!(number(&mut client, "replication", "second_repl_offset"), before + 1);
+        link.cut();
+        master.accept_handshake(port, [&other, &(offset + 1).to_string()]);
+    });
+}
+
+#[test]
+fn garbage_is_no_history_to_go_on_with() {
+    let Some(start) = skerry() else { return };
+    let master = FakeMaster::new();
+    let mut replica = replica_of(start, 4, master.port());
+    let port = replica.port();
+    for garbage in [&b"*1\r\n$-5\r\n"[..], b"*3000000000\r\n", b"SET a 1\r\n", b"*1\r\n+PING\r\n"] {
+        let mut link = master.accept_anew(port, 0);
+        let offset = link.stream(&["SET a 1", "MSET b 1 c 1 d 1"]);
+        link.expect_acknowledgement(offset);
+        link.send(garbage);
+        assert!(link.is_closed(), "{}", garbage.escape_ascii());
+    }
+    replica.assert_serving();
+    // No snapshot, a wrong one, and one that ends too early.
+    for snapshot in [&b"HTTP/1.1 200 OK\r\n"[..], b"$-1\r\n", b"$nonsense\r\n"] {
+        let mut link = master.accept_handshake(port, ["?", "-1"]);
+        link.send(format!("+FULLRESYNC {ID} 1\r\n").as_bytes());
+        link.send(snapshot);
+        assert!(link.is_closed(), "{}", snapshot.escape_ascii());
+    }
+    replica.assert_serving();
+    assert_eq!(replica.client().run("GET a").text(), "1", "the old data is still there");
+}
+
+#[test]
+fn a_command_of_the_master_that_fails_is_no_secret() {
+    on_shards(|start, shards| {
+        let master = FakeMaster::new();
+        let replica = replica_of(start, shards, master.port());
+        let mut link = master.accept_anew(replica.port(), 0);
+        let mut client = replica.client();
+        let offset = link.stream(&[
+            "SET a x",
+            "INCR a",
+            "NONSENSE",
+            "SELECT 99",
+            "MULTI",
+            "LPUSH a 1",
+            "EXEC",
+            "SET a y",
+        ]);
+        link.expect_acknowledgement(offset);
+        assert_eq!(client.run("GET a").text(), "y");
+        let log = replica.log();
+        for (error, name) in
+            [("value is not an integer", "incr"), ("wrong kind of value", "lpush"), ("DB index", "select")]
+        {
+            let found = log.lines().any(|line| {
+                line.contains("== CRITICAL ==") && line.contains(error) && line.contains(&format!("'{name}'"))
+            });
+            assert!(found, "{name}: {log}");
+        }
+        assert!(number(&mut client, "stats", "unexpected_error_replies") >= 4);
+    });
+}
+
+#[test]
+fn a_replica_leaves_writes_to_its_master() {
+    on_shards(|start, shards| {
+        let master = FakeMaster::new();
+        let replica = replica_of(start, shards, master.port());
+        let mut link = master.accept_anew(replica.port(), 0);
+        let mut client = replica.client();
+        wait_for_link(&mut client);
+        for line in
+            ["SET a 1", "MSET a 1 b 2 c 3 d 4", "RENAME a b", "FLUSHALL", "BLPOP a 0", "LMOVE a b LEFT LEFT"]
+        {
+            assert_eq!(client.run(line), Reply::Error(READ_ONLY.into()), "{line}");
+        }
+        assert_eq!(client.run("MULTI"), Reply::ok());
+        assert_eq!(client.run("SET a 1"), Reply::Error(READ_ONLY.into()));
+        assert!(client.run("EXEC").text().starts_with("EXECABORT"));
+        assert!(client.run("GET a").is_nil());
+        // Local writes are allowed, but are in nobody's stream.
+        assert_eq!(client.run("CONFIG SET replica-read-only no"), Reply::ok());
+        assert_eq!(client.run("MSET a 1 b 2 c 3 d 4"), Reply::ok());
+        assert_eq!(client.run("CONFIG SET replica-read-only yes"), Reply::ok());
+        let offset = link.stream(&["INCR a"]);
+        link.expect_acknowledgement(offset);
+        assert_eq!(client.run("GET a").text(), "2");
+        assert_eq!(number(&mut client, "replication", "master_repl_offset"), offset);
+        // Data that may be old.
+        assert_eq!(client.run("CONFIG SET replica-serve-stale-data no"), Reply::ok());
+        assert_eq!(client.run("GET a").text(), "2");
+        link.cut();
+        wait_until("the link is down", 20_000, || {
+            info(&mut client, "replication", "master_link_status") == "down"
+        });
+        let down = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+        for line in ["GET a", "MGET a b c d", "DBSIZE"] {
+            assert_eq!(client.run(line), Reply::Error(down.into()), "{line}");
+        }
+        assert_eq!(client.run("PING").text(), down);
+        assert_eq!(client.run("CONFIG SET replica-serve-stale-data yes"), Reply::ok());
+        assert_eq!(client.run("GET a").text(), "2");
+    });
+}
+
+#[test]
+fn only_the_master_removes_what_is_over() {
+    on_shards(|start, shards| {
+        let master = FakeMaster::new();
+        let replica = replica_of(start, shards, master.port());
+        let mut link = master.accept_anew(replica.port(), 0);
+        let mut client = replica.client();
+        let mut offset = link.stream(&[
+            "SET a 1 PXAT 1000",
+            "SET b 1",
+            "PEXPIREAT b 1000",
+            "SADD s1 x",
+            "PEXPIREAT s1 1000",
+            "SADD s2 y",
+            "SUNIONSTORE s3 s1 s2",
+            "INCR a",
+        ]);
+        link.expect_acknowledgement(offset);
+        for key in ["a", "b", "s1"] {
+            assert_eq!(client.run(&format!("EXISTS {key}")), Reply::Integer(0));
+        }
+        assert!(client.run("MGET a b").items().iter().all(Reply::is_nil));
+        assert_eq!(client.run("SUNION s1 s2").items().len(), 1);
+        assert_eq!(client.run("KEYS *").items().len(), 2, "s2 and s3");
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(client.run("DBSIZE"), Reply::Integer(5), "nothing is removed");
+        assert_eq!(client.run("SCARD s3"), Reply::Integer(2), "the stream sees what the master saw");
+        offset += link.stream(&["PERSIST a", "DEL b", "DEL s1"]);
+        link.expect_acknowledgement(offset);
+        assert_eq!(client.run("GET a").text(), "2");
+        assert_eq!(client.run("DBSIZE"), Reply::Integer(3));
+    });
+}
+
+#[test]
+fn roles_change_and_the_history_goes_on() {
+    on_shards(|start, shards| {
+        let master = FakeMaster::new();
+        let replica = replica_of(start, shards, master.port());
+        let port = replica.port();
+        let mut link = master.accept_anew(port, 10);
+        let mut client = replica.client();
+        let offset = 10 + link.stream(&["SET a 1", "MSET b 2 c 3 d 4"]);
+        // An open transaction is dropped at the promotion.
+        link.stream(&["MULTI", "SET a 2"]);
+        link.expect_acknowledgement(offset);
+        assert_eq!(client.run("REPLICAOF NO ONE"), Reply::ok());
+        assert!(link.is_closed());
+        assert_eq!(client.run("GET a").text(), "1");
+        assert_eq!(info(&mut client, "replication", "role"), "master");
+        assert_eq!(info(&mut client, "replication", "master_replid2"), ID);
+        assert_eq!(number(&mut client, "replication", "second_repl_offset"), offset + 1);
+        let id = info(&mut client, "replication", "master_replid");
+        assert_ne!(id, ID);
+        assert_eq!(client.run("MSET a 5 b 6 c 7 d 8"), Reply::ok());
+        assert_eq!(client.run("REPLICAOF NO ONE"), Reply::ok());
+        // Who waits to take something from a master must not do so from a replica.
+        let mut waiting = [replica.client(), replica.client()];
+        waiting[0].send(&["BLPOP", "list", "0"]);
+        waiting[1].send(&["BLPOP", "list", "e", "f", "g", "h", "0"]);
+        wait_until("both wait", 20_000, || number(&mut client, "clients", "blocked_clients") == 2);
+        let to = format!("REPLICAOF 127.0.0.1 {}", master.port());
+        assert_eq!(client.run(&to), Reply::ok());
+        assert!(client.run(&to).text().starts_with("OK Already connected"));
+        for waiting in &mut waiting {
+            assert!(waiting.receive().text().starts_with("UNBLOCKED force unblock"));
+            assert!(waiting.is_closed());
+        }
+        assert_eq!(client.run("SET a 1"), Reply::Error(READ_ONLY.into()));
+        // It asks to go on from its own history.
+        let own = number(&mut client, "replication", "master_repl_offset");
+        let mut link = master.accept_handshake(port, [&id, &(own + 1).to_string()]);
+        link.send(format!("+CONTINUE {ID}\r\n").as_bytes());
+        let offset = own + link.stream(&["SET a 9"]);
+        link.expect_acknowledgement(offset);
+        assert_eq!(client.run("GET a").text(), "9");
+        // From one master to another.
+        let other = FakeMaster::new();
+        assert_eq!(client.run(&format!("SLAVEOF 127.0.0.1 {}", other.port())), Reply::ok());
+        assert!(link.is_closed());
+        let mut link = other.accept_handshake(port, [ID, &(offset + 1).to_string()]);
+        link.send(b"+CONTINUE\r\n");
+        let offset = offset + link.stream(&["SET a 10"]);
+        link.expect_acknowledgement(offset);
+        assert_eq!(client.run("ROLE").items()[2], Reply::Integer(other.port().into()));
+    });
+}
+
+/// Some clients' random commands on a master.
+struct Load {
+    clients: Vec<(Client, Generator, Random)>,
+}
+
+impl Load {
+    fn new(master: &Server, random: &mut Random, expiry: Expiry) -> Self {
+        let one = |_| (master.client(), Generator::new(random.fork()).expiring(expiry), random.fork());
+        Self { clients: (0..4).map(one).collect() }
+    }
+
+    fn round(&mut self, commands: usize) {
+        std::thread::scope(|scope| {
+            for (client, generator, random) in &mut self.clients {
+                scope.spawn(move || {
+                    let mut left = commands;
+                    while left > 0 {
+                        let mut commands = generator.pipeline(1 + random.below(12), false);
+                        commands.retain(|command| is_replicated(command));
+                        let mut bytes = Vec::new();
+                        commands.iter().for_each(|command| encode(command, &mut bytes));
+                        client.send_raw(&bytes);
+                        client.receive_many(commands.len());
+                        left = left.saturating_sub(commands.len().max(1));
+                    }
+                    client.send_raw(b"DISCARD\r\n");
+                    client.receive();
+                });
+            }
+        });
+    }
+}
+
+/// Everything a server holds that Redis replicates: not which consumers came in vain and how many entries a group has read,
+/// which a replica of Redis does not know either.
+fn dataset(client: &mut Client) -> Dataset {
+    let mut all = sink::dataset(client);
+    for (question, reply) in all.values_mut().flatten() {
+        if question[..2] == [b"XINFO".to_vec(), b"GROUPS".to_vec()]
+            && let Reply::Array(groups) = reply
+        {
+            for group in groups {
+                let items = group.items();
+                *group = Reply::Array([0, 1, 4, 5, 6, 7].map(|index| items[index].clone()).to_vec());
+            }
+        }
+    }
+    all
+}
+
+/// Whether Redis tells its replicas what the command does: a string that grew for a BITFIELD of which every step failed it does
+/// not tell.
+fn is_replicated(command: &[Vec<u8>]) -> bool {
+    let has = |word: &[u8]| command.iter().any(|argument| argument.eq_ignore_ascii_case(word));
+    !(has(b"BITFIELD") && has(b"FAIL"))
+}
+
+fn wait_for_offset(master: &mut Client, replica: &mut Client) {
+    wait_until("the replica has everything", 30_000, || {
+        number(master, "replication", "master_repl_offset")
+            == number(replica, "replication", "slave_repl_offset")
+    });
+}
+
+/// Random commands on real Redis while its replica follows, the link being cut from time to time.
+fn follow_under_load(test: &str, shards: usize, expiry: Expiry, is_cut: bool) {
+    let (Some(start), Some(redis)) = (skerry(), redis()) else { return };
+    let master = redis.arguments(&["--repl-backlog-size", "64mb"]).spawn();
+    let replica = replica_of(start, shards, master.port());
+    let seed = seed(test);
+    let mut load = Load::new(&master, &mut Random::new(seed), expiry);
+    let (mut at_master, mut at_replica) = (master.client(), replica.client());
+    wait_for_link(&mut at_replica);
+    for round in 0..setting("SKERRY_REPLICA_ROUNDS", 10) {
+        if is_cut {
+            std::thread::scope(|scope| {
+                let cutting = scope.spawn(|| {
+                    for _ in 0..5 {
+                        std::thread::sleep(Duration::from_millis(20));
+                        master.client().run("CLIENT KILL TYPE replica");
+                    }
+                });
+                load.round(2000);
+                cutting.join().expect("cutting the link");
+            });
+        } else {
+            load.round(1000);
+        }
+        std::thread::sleep(Duration::from_millis(60));
+        // Reading every key makes the master notice those that have expired.
+        let source = dataset(&mut at_master);
+        wait_for_offset(&mut at_master, &mut at_replica);
+        let difference = difference(&source, &dataset(&mut at_replica));
+        assert!(difference.is_none(), "round {round}, SKERRY_SEED={seed}: {difference:?}\n{}", replica.log());
+    }
+    let (full, partial) =
+        (number(&mut at_master, "stats", "sync_full"), number(&mut at_master, "stats", "sync_partial_ok"));
+    println!("{test}: {full} full and {partial} partial synchronizations");
+    assert_eq!(full, 1);
+    let log = replica.log();
+    let complaint = log.lines().find(|line| line.contains("CRITICAL"));
+    assert!(complaint.is_none(), "SKERRY_SEED={seed}: {complaint:?}");
+    assert!(!is_cut || partial > 5);
+}
+
+#[test]
+fn one_shard_follows_redis() {
+    follow_under_load("one_shard_follows_redis", 1, Expiry::Far, false);
+}
+
+#[test]
+fn four_shards_follow_redis() {
+    follow_under_load("four_shards_follow_redis", 4, Expiry::Far, false);
+}
+
+#[test]
+fn four_shards_follow_redis_while_keys_expire() {
+    follow_under_load("four_shards_follow_redis_while_keys_expire", 4, Expiry::Near, false);
+}
+
+#[test]
+fn one_shard_follows_redis_over_a_bad_link() {
+    follow_under_load("one_shard_follows_redis_over_a_bad_link", 1, Expiry::Far, true);
+}
+
+#[test]
+fn four_shards_follow_redis_over_a_bad_link() {
+    follow_under_load("four_shards_follow_redis_over_a_bad_link", 4, Expiry::Far, true);
+}
