@@ -11,6 +11,7 @@ use crate::base::number::until_zero;
 use crate::base::slot::{ShardId, SlotMap};
 use crate::config::{Config, ProtectedAction};
 use crate::resp::error::{LOADING, MASTER_DOWN, NO_AUTH, OUT_OF_MEMORY, unknown_subcommand, wrong_arity};
+use crate::state::CANNOT_SAVE;
 
 /// Bytes of a client's words that an error shows.
 const SHOWN_BYTES_MAX: usize = 128;
@@ -238,11 +239,13 @@ fn out_of_memory(visitor: Visitor<'_>) -> Option<String> {
     refused.then(|| OUT_OF_MEMORY.into())
 }
 
-/// Writes when there may be none; EXEC is judged by its queue.
+/// Writes when there may be none; EXEC is judged by its queue. That nothing can be saved is for whoever looks after the server, so
+/// PING tells it too.
 fn read_only(visitor: Visitor<'_>) -> Option<String> {
     let queued = queued_for(visitor).map_or(Flags::empty(), |queue| queue.flags());
     let error = visitor.node.refuses.writes?;
-    (visitor.row.flags | queued).contains(Flags::WRITE).then(|| error.into())
+    let is_told = error == CANNOT_SAVE && visitor.row.full_name == "ping";
+    (is_told || (visitor.row.flags | queued).contains(Flags::WRITE)).then(|| error.into())
 }
 
 fn cut_off(visitor: Visitor<'_>) -> Option<String> {

@@ -8,7 +8,7 @@ use super::args::OwnedArgs;
 use super::session::Session;
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
-use crate::config::{Config, Primary};
+use crate::config::{Config, Primary, ShutdownFlags};
 use crate::resp::Reply;
 use crate::state::Server;
 
@@ -111,11 +111,10 @@ pub enum Ask {
     Follow(Option<Primary>),
     /// SAVE, BGSAVE, DEBUG RELOAD: shard zero does it and replies.
     Snapshot(SnapshotWish),
-    /// SHUTDOWN.
-    Shutdown {
-        /// `SAVE`, `NOSAVE`, `NOW`, `FORCE`, `ABORT` as they were given, lower-case.
-        options: Vec<String>,
-    },
+    /// SHUTDOWN: replies only if the server goes on.
+    Shutdown(ShutdownFlags),
+    /// SHUTDOWN ABORT.
+    AbortShutdown,
     /// PSYNC or SYNC: this connection gets the stream, perhaps behind a snapshot, and no reply but that.
     Sync(SyncRequest),
     /// REPLCONF ACK: the replica has so many bytes of the stream. Not answered.
@@ -186,14 +185,18 @@ pub enum SnapshotWish {
         inside_exec: bool,
     },
     /// DEBUG RELOAD.
-    Reload {
-        /// Whether the dataset is saved first.
-        saves: bool,
-        /// Whether it is emptied before the file is loaded.
-        flushes: bool,
-        /// Whether the file may name keys that are there.
-        merges: bool,
-    },
+    Reload(Reload),
+}
+
+/// How DEBUG RELOAD loads the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// Whether the dataset is saved first.
+    pub saves: bool,
+    /// Whether what the file has takes the place of the dataset, and is not added to it.
+    pub flushes: bool,
+    /// Whether the file may name keys that are there.
+    pub merges: bool,
 }
 
 /// Which clients CLIENT LIST and CLIENT KILL mean; all given conditions must hold.

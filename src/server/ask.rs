@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::barrier::EFFECTS_BARRIER;
 use super::executor::{Core, Origin};
 use super::listening::Relisten;
 use crate::base::clock::unix_micros;
@@ -24,9 +25,6 @@ use crate::shard::message::{Message, Question, ServerMessage, Ticket};
 use crate::shard::owner::Shard;
 use crate::shard::plan::Request;
 use crate::shard::replicas::ToMaster;
-
-/// Number of the transaction that DEBUG EFFECTS-SYNC waits for, among those of the server's own.
-pub(super) const EFFECTS_BARRIER: u64 = 1;
 
 /// How the answers of all shards become a reply.
 #[derive(Clone, Copy, Debug)]
@@ -103,9 +101,12 @@ impl ReplyTo {
 fn refusal(ask: &Ask) -> Option<&'static str> {
     match ask {
         Ask::Monitor => Some("ERR MONITOR isn't allowed for DENY BLOCKING client"),
-        Ask::Effects | Ask::EffectsSync | Ask::Shutdown { .. } | Ask::Reset | Ask::Crash(_) => {
-            Some("ERR Command not allowed inside a transaction")
-        }
+        Ask::Effects
+        | Ask::EffectsSync
+        | Ask::Shutdown(_)
+        | Ask::AbortShutdown
+        | Ask::Reset
+        | Ask::Crash(_) => Some("ERR Command not allowed inside a transaction"),
         _ => None,
     }
 }
@@ -155,9 +156,14 @@ impl Core {
             }
             Ask::Follow(master) => self.ask_to_follow(own, to, master),
             Ask::Snapshot(wish) => self.ask_for_snapshot(own, to, wish),
-            Ask::Shutdown { .. } => {
-                crate::warning!("User requested shutdown...");
-                self.stop_all();
+            Ask::Shutdown(flags) => {
+                let asker = self.await_reply(to).map(|ticket| (self.id, ticket));
+                self.shards.send(0, Message::Server(ServerMessage::Shutdown { flags, asker }));
+            }
+            Ask::AbortShutdown => {
+                let Some(ticket) = self.await_reply(to) else { return };
+                let abort = ServerMessage::AbortShutdown { asker: (self.id, ticket) };
+                self.shards.send(0, Message::Server(abort));
             }
             Ask::ConfigListen(pairs) => self.set_listening(to, &pairs),
             Ask::ConfigRewrite { everything } => self.rewrite_config(to, everything),
@@ -360,6 +366,8 @@ impl Core {
             ServerMessage::RoleSettled => self.role_settled(own),
             ServerMessage::Snapshots(message) => self.tell_snapshots(own, message),
             ServerMessage::Reply { ticket, reply } => self.answer(ticket, &reply),
+            ServerMessage::Shutdown { flags, asker } => self.begin_shutdown(own, flags, asker),
+            ServerMessage::AbortShutdown { asker } => self.abort_shutdown(own, asker),
             ServerMessage::Stop => self.stopping = true,
         }
     }

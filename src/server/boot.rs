@@ -11,7 +11,7 @@ use rand::Rng;
 
 use super::executor::{Executor, Origin};
 use super::listening::{Addresses, Bound, Listeners, bind};
-use super::snapshot::load_at_start;
+use super::snapshot::{load_at_start, remove_temporary_file};
 use crate::command::table;
 use crate::config::{self, Config, ConfigError, LogLevel, Sources};
 use crate::net::cpu::Machine;
@@ -217,7 +217,7 @@ fn remove_files(config: &Config) {
     }
 }
 
-/// SIGTERM and SIGINT drain; a second one ends the process at once.
+/// SIGTERM and SIGINT end the process as SHUTDOWN does; a second SIGINT ends it at once.
 fn stop_on_signals(shards: &Arc<Shards>) -> Result<(), String> {
     let mut signals = signal_hook::iterator::Signals::new([libc::SIGTERM, libc::SIGINT])
         .map_err(|error| format!("Can't handle signals: {error}"))?;
@@ -225,17 +225,18 @@ fn stop_on_signals(shards: &Arc<Shards>) -> Result<(), String> {
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            for (count, signal) in signals.forever().enumerate() {
-                if count > 0 {
+            for signal in signals.forever() {
+                let is_interrupt = signal == libc::SIGINT;
+                if is_interrupt && shards.server.shutting_down.load(Ordering::Acquire) {
                     warning!("You insist... exiting now.");
+                    remove_temporary_file();
                     std::process::exit(1);
                 }
-                let name = if signal == libc::SIGINT { "SIGINT" } else { "SIGTERM" };
+                let name = if is_interrupt { "SIGINT" } else { "SIGTERM" };
                 warning!("Received {name} scheduling shutdown...");
-                shards.server.stopping.store(true, Ordering::Release);
-                for shard in 0..shards.len() {
-                    shards.send(shard, Message::Server(ServerMessage::Stop));
-                }
+                let config = shards.server.config.load();
+                let flags = if is_interrupt { config.shutdown_on_sigint } else { config.shutdown_on_sigterm };
+                shards.send(0, Message::Server(ServerMessage::Shutdown { flags, asker: None }));
             }
         })
         .map(drop)

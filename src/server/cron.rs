@@ -67,6 +67,7 @@ impl Cron {
             core.stop_effects_of_nobody(own);
             core.attend_link();
             core.keep_save_points(own);
+            core.keep_shutdown_time(own);
         }
         let evicting = Monotonic::now();
         core.make_room(own);

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::ask::{EFFECTS_BARRIER, Tell};
+use super::ask::Tell;
 use super::connection::{Connection, Phase};
 use super::cron::Cron;
-use super::failover::{FAILOVER_BARRIER, Failover};
+use super::failover::Failover;
 use super::listening::{Listeners, Relisten};
 use super::master::Master;
-use super::replica::{Follower, MASTER_SNAPSHOT_BARRIER, ROLE_BARRIER};
-use super::snapshot::{ADOPT_BARRIER, CUT_BARRIER, Snapshots};
+use super::replica::Follower;
+use super::shutdown::Shutdown;
+use super::snapshot::Snapshots;
 use super::subscribers::Subscribers;
 use super::tick::Input;
 use crate::base::clock::{Monotonic, UnixMillis, unix_millis};
@@ -139,6 +140,8 @@ pub(super) struct Core {
     pub fed: Vec<SocketId>,
     /// On shard zero: the master that is followed.
     pub follower: Follower,
+    /// On shard zero: the shutdown under way.
+    pub shutdown: Option<Shutdown>,
     /// On shard zero: snapshots under way.
     pub snapshots: Box<Snapshots>,
     /// Replies to DEBUG EFFECTS-SYNC that wait for their barrier.
@@ -205,6 +208,7 @@ impl Executor {
             asking_for_stream: Vec::new(),
             fed: Vec::new(),
             follower: Follower::default(),
+            shutdown: None,
             snapshots: Box::default(),
             syncing: Vec::new(),
             is_watchful: false,
@@ -692,15 +696,7 @@ impl Core {
         }
         while let Some(mut finished) = self.home.finished.pop_front() {
             if finished.ticket.connection == Ticket::OF_SERVER {
-                match finished.ticket.sequence {
-                    EFFECTS_BARRIER => self.effects_barrier_passed(),
-                    ROLE_BARRIER => self.role_barrier_passed(own),
-                    FAILOVER_BARRIER => self.failover_barrier_passed(own),
-                    MASTER_SNAPSHOT_BARRIER => self.master_snapshot_adopted(own),
-                    ADOPT_BARRIER => self.loaded_is_adopted(),
-                    CUT_BARRIER => self.cut_barrier_passed(own),
-                    _ => {}
-                }
+                self.barrier_passed(own, finished.ticket.sequence);
                 continue;
             }
             if let Some(wish) = finished.wish {

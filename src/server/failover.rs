@@ -6,6 +6,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::barrier::FAILOVER_BARRIER;
 use super::executor::Core;
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
@@ -19,9 +20,6 @@ use crate::shard::replicas::FromMaster;
 use crate::state::following::Link;
 use crate::state::replication::{FailoverState, ReplicaInfo, ReplicaState};
 use crate::{notice, warning};
-
-/// Number of the barrier behind which no write is under way, among the transactions of the server's own.
-pub(super) const FAILOVER_BARRIER: u64 = 12;
 
 /// A failover that this server coordinates.
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 
 mod accepting;
 mod ask;
+mod barrier;
 mod block;
 pub mod boot;
 mod clients;
@@ -19,6 +20,7 @@ mod listening;
 mod master;
 mod replica;
 mod replication;
+mod shutdown;
 mod snapshot;
 mod subscribers;
 mod survey;

@@ -14,6 +14,7 @@ use crate::command::notice::{Actor, Notice};
 use crate::command::pubsub::Listening;
 use crate::command::session::Caller;
 use crate::config::Primary;
+use crate::config::ShutdownFlags;
 use crate::store::entry::Entry;
 
 use super::announce::Post;
@@ -466,6 +467,18 @@ pub enum ServerMessage {
         ticket: Ticket,
         /// The reply.
         reply: Vec<u8>,
+    },
+    /// To shard zero: the process is to end, for a client that asks for it or a signal.
+    Shutdown {
+        /// How.
+        flags: ShutdownFlags,
+        /// Home shard and reply of a client. It gets one only if the process goes on.
+        asker: Option<(ShardId, Ticket)>,
+    },
+    /// To shard zero: the process is not to end. Answered with [`ServerMessage::Reply`].
+    AbortShutdown {
+        /// Home shard and reply of whoever asks for it.
+        asker: (ShardId, Ticket),
     },
     /// Every shard: the process is stopping. Not answered.
     Stop,

@@ -71,13 +71,20 @@ impl ConfigCell {
     }
 }
 
-/// CLIENT PAUSE, as every shard reads it before it lets a command pass.
+/// Why writes are refused while the dataset cannot be saved.
+pub const CANNOT_SAVE: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if \
+RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
+
+/// CLIENT PAUSE, and the pause of writes at the end of the server, as every shard reads it before it lets a command pass.
 #[derive(Debug, Default)]
 pub struct Pause {
     until: AtomicI64,
     writes_only: AtomicBool,
     /// Whether writes pause because another server is about to take over, however long that takes.
     pub is_failing_over: AtomicBool,
+    /// Whether writes pause because the dataset is about to be saved for the last time, or loaded again.
+    holds_writes: AtomicBool,
 }
 
 impl Pause {
@@ -90,6 +97,17 @@ impl Pause {
         self.until.store(longest, Ordering::Release);
     }
 
+    /// Begins or ends a pause of writes without end.
+    pub fn hold_writes(&self, holds: bool) {
+        self.holds_writes.store(holds, Ordering::Release);
+    }
+
+    /// Whether writes pause whatever clients say.
+    #[inline]
+    fn is_holding(&self) -> bool {
+        self.is_failing_over.load(Ordering::Acquire) || self.holds_writes.load(Ordering::Acquire)
+    }
+
     /// Ends the pause.
     pub fn clear(&self) {
         self.until.store(0, Ordering::Release);
@@ -98,18 +116,16 @@ impl Pause {
     /// Whether commands pause now: writes, or all.
     #[inline]
     pub fn holds(&self, now: UnixMillis, is_write: bool) -> bool {
-        if is_write && self.is_failing_over.load(Ordering::Acquire) {
-            return true;
-        }
         let until = self.until.load(Ordering::Acquire);
-        until != 0 && until > now && (is_write || !self.writes_only.load(Ordering::Relaxed))
+        let is_paused = until != 0 && until > now && (is_write || !self.writes_only.load(Ordering::Relaxed));
+        is_paused || is_write && self.is_holding()
     }
 
     /// End of the pause and whether it holds writes only, while it lasts.
     pub fn current(&self, now: UnixMillis) -> Option<(UnixMillis, bool)> {
         let until = self.until.load(Ordering::Acquire);
         let asked = (until > now).then(|| (until, self.writes_only.load(Ordering::Relaxed)));
-        asked.or_else(|| self.is_failing_over.load(Ordering::Acquire).then_some((UnixMillis::MAX, true)))
+        asked.or_else(|| self.is_holding().then_some((UnixMillis::MAX, true)))
     }
 }
 
@@ -168,7 +184,9 @@ pub struct Server {
     pub active_expire: AtomicBool,
     /// When a shard evicted last without a write that asked for it, in Unix milliseconds.
     pub made_room_at: AtomicI64,
-    /// Whether the process is shutting down.
+    /// Whether the process is to end, unless that is called off.
+    pub shutting_down: AtomicBool,
+    /// Whether the process is ending.
     pub stopping: AtomicBool,
     /// Shards that have not yet had everything sent since then; what they wait for may come from any other.
     pub unsettled: AtomicUsize,
@@ -206,6 +224,7 @@ impl Server {
             effect_listeners: AtomicUsize::new(0),
             active_expire: AtomicBool::new(true),
             made_room_at: AtomicI64::new(0),
+            shutting_down: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             unsettled: AtomicUsize::new(shards),
             config: ConfigCell::new(config),
@@ -215,6 +234,12 @@ impl Server {
     /// Why a master takes no writes from clients now.
     #[inline]
     pub fn write_refusal(&self, config: &Config) -> Option<&'static str> {
+        if self.persistence.has_failed.load(Ordering::Relaxed)
+            && config.stop_writes_on_bgsave_error
+            && !config.save.is_empty()
+        {
+            return Some(CANNOT_SAVE);
+        }
         let needed = config.min_replicas_to_write;
         let too_few = needed > 0
             && config.min_replicas_max_lag > 0

@@ -86,12 +86,16 @@ pub fn change(
 ) -> Result<(), String> {
     let (pairs, []) = pairs.as_chunks::<2>() else { return Err(SYNTAX.into()) };
     let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|[name, value]| (*name, *value)).collect();
-    let context = SetContext { local: is_local, loading: false };
+    let context = SetContext { local: is_local, loading: server.persistence.is_loading() };
     let changed = server.config.change(|config| {
         let change = config.set(&pairs, context)?;
         if let Some((name, reason)) = LISTENING.iter().find(|(name, _)| change.changed.contains(name)) {
             let refused = || SetError::Refused { name: (*name).to_owned(), reason: (*reason).to_owned() };
             listen(&change.config).ok_or_else(refused)?;
+        }
+        if change.changed.contains(&"dir") {
+            std::env::set_current_dir(&change.config.dir)
+                .map_err(|error| SetError::Refused { name: "dir".to_owned(), reason: error.to_string() })?;
         }
         Ok((change.config, change.changed))
     });

@@ -11,7 +11,7 @@ use crate::base::slot::SlotMap;
 use crate::command::args::is_word;
 use crate::command::context::Context;
 use crate::command::generic::debug_object;
-use crate::command::home::{Ask, HomeContext, SnapshotWish, Then};
+use crate::command::home::{Ask, HomeContext, Reload, SnapshotWish, Then};
 use crate::command::keys::KeyFlags;
 use crate::command::notice::Notice;
 use crate::command::{Command, Flags, Group, KeySpec, Merge, Route, Run};
@@ -206,8 +206,8 @@ fn reload(home: &mut HomeContext<'_>, options: &[&[u8]]) -> Then {
     if !options.iter().all(is_known) {
         return home.error("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
     }
-    let wish = SnapshotWish::Reload { saves: !has("nosave"), flushes: !has("noflush"), merges: has("merge") };
-    Then::Ask(Ask::Snapshot(wish))
+    let reload = Reload { saves: !has("nosave"), flushes: !has("noflush"), merges: has("merge") };
+    Then::Ask(Ask::Snapshot(SnapshotWish::Reload(reload)))
 }
 
 fn protocol(home: &mut HomeContext<'_>, kind: &[u8]) -> Then {

@@ -26,6 +26,7 @@ pub use redact::redacted;
 use super::home::{Ask, HomeContext, Then};
 use super::{Command, Flags, Group, Run};
 use crate::base::clock::unix_micros;
+use crate::config::ShutdownFlags;
 use crate::resp::error::SYNTAX;
 
 const ANYTIME: Flags = Flags::LOADING.union(Flags::STALE);
@@ -128,16 +129,20 @@ fn time(home: &mut HomeContext<'_>, _: &[&[u8]]) -> Then {
 }
 
 fn shutdown(home: &mut HomeContext<'_>, arguments: &[&[u8]]) -> Then {
-    let options: Vec<String> =
-        arguments[1..].iter().map(|option| String::from_utf8_lossy(option).to_lowercase()).collect();
-    let has = |word: &str| options.iter().any(|option| option == word);
-    let known = |option: &String| ["nosave", "save", "now", "force", "abort"].contains(&option.as_str());
-    let alone = options.iter().all(|option| option == "abort");
-    if !options.iter().all(known) || (has("abort") && !alone) || (has("save") && has("nosave")) {
+    let mut flags = ShutdownFlags::empty();
+    let mut aborts = false;
+    for option in &arguments[1..] {
+        match option.to_ascii_lowercase().as_slice() {
+            b"nosave" => flags |= ShutdownFlags::NOSAVE,
+            b"save" => flags |= ShutdownFlags::SAVE,
+            b"now" => flags |= ShutdownFlags::NOW,
+            b"force" => flags |= ShutdownFlags::FORCE,
+            b"abort" => aborts = true,
+            _ => return home.error(SYNTAX),
+        }
+    }
+    if aborts && !flags.is_empty() || flags.contains(ShutdownFlags::SAVE | ShutdownFlags::NOSAVE) {
         return home.error(SYNTAX);
     }
-    if has("abort") {
-        return home.error("ERR No shutdown in progress.");
-    }
-    Then::Ask(Ask::Shutdown { options })
+    Then::Ask(if aborts { Ask::AbortShutdown } else { Ask::Shutdown(flags) })
 }

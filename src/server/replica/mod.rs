@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 
 use self::link::{Attempt, Leash};
 pub(super) use self::progress::Progress;
+use super::barrier::{MASTER_SNAPSHOT_BARRIER, ROLE_BARRIER};
 use super::connection::{Connection, Phase};
 use super::executor::{Core, Executor};
 use crate::base::clock::UnixMillis;
@@ -31,12 +32,6 @@ use crate::shard::owner::Shard;
 use crate::state::following::Link;
 use crate::state::replication::{History, random_id};
 use crate::{notice, warning};
-
-/// Number of the barrier that makes the shards those of another role, among the transactions of the server's own.
-pub(super) const ROLE_BARRIER: u64 = 3;
-
-/// Number of the barrier that puts a master's snapshot into the place of the dataset, likewise.
-pub(super) const MASTER_SNAPSHOT_BARRIER: u64 = 4;
 
 /// Milliseconds between two acknowledgements.
 const ACKNOWLEDGE_PERIOD_MS: UnixMillis = 1000;

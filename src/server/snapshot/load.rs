@@ -10,8 +10,11 @@ use std::sync::mpsc::Sender;
 
 use crate::base::clock::{Monotonic, unix_millis};
 use crate::base::slot::ShardId;
+use crate::command::home::Reload;
 use crate::config::Config;
+use crate::server::barrier::{ADOPT_BARRIER, RELOAD_BARRIER};
 use crate::server::executor::Core;
+use crate::server::snapshot::Purpose;
 use crate::shard::cell::Shards;
 use crate::shard::load::{LoadError, Options, Report, load};
 use crate::shard::message::{Message, ServerMessage, Ticket};
@@ -77,15 +80,40 @@ fn load_name(shards: &Shards, name: &Path, options: Options) -> Result<Report, S
     load_file(shards, &file, options).map_err(|error| error.to_string())
 }
 
-/// Number of the barrier that puts a loaded dataset into the place of the one there is, among the transactions of the server's own.
-pub(in crate::server) const ADOPT_BARRIER: u64 = 11;
-
 impl Core {
-    /// DEBUG RELOAD, behind the save that comes first: loads the file on a thread of its own.
-    pub(super) fn reload(&mut self, asker: (ShardId, Ticket), flushes: bool, merges: bool) {
+    /// DEBUG RELOAD: nothing may be written between the snapshot and its return.
+    pub(super) fn hold_for_reload(&mut self, own: &mut Shard, asker: (ShardId, Ticket), reload: Reload) {
+        self.server.pause.hold_writes(true);
+        self.snapshots.reloading.push_back((asker, reload));
+        self.begin_whole(own, RELOAD_BARRIER, 0, &[b"DBSIZE"]);
+    }
+
+    /// No write is under way any more.
+    pub fn reload_barrier_passed(&mut self, own: &mut Shard) {
+        match self.snapshots.reloading.pop_front() {
+            Some((asker, reload)) if reload.saves => self.save(own, Purpose::Reload(asker, reload)),
+            Some((asker, reload)) => self.reload(asker, reload),
+            None => {}
+        }
+    }
+
+    /// Writes go on.
+    pub(super) fn release_after_reload(&mut self) {
+        if self.shutdown.is_none() {
+            self.server.pause.hold_writes(false);
+            self.end_pause();
+        }
+    }
+
+    /// Loads the file of DEBUG RELOAD on a thread of its own.
+    pub(super) fn reload(&mut self, asker: (ShardId, Ticket), reload: Reload) {
         let name = self.config.dbfilename.clone();
-        let options =
-            Options { beside: flushes, is_checked: self.config.rdbchecksum, drops_expired: true, merges };
+        let options = Options {
+            beside: reload.flushes,
+            is_checked: self.config.rdbchecksum,
+            drops_expired: true,
+            merges: reload.merges,
+        };
         let shards = Arc::clone(&self.shards);
         let thread = move || {
             let result = load_name(&shards, &name, options).map(drop);
@@ -99,6 +127,7 @@ impl Core {
 
     /// DEBUG RELOAD is done.
     pub(super) fn reloaded(&mut self, asker: (ShardId, Ticket), result: Result<(), String>) {
+        self.release_after_reload();
         match &result {
             Ok(()) => notice!("DB reloaded by DEBUG RELOAD"),
             Err(reason) => warning!("Error trying to load the RDB dump: {reason}"),

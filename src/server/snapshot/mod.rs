@@ -14,19 +14,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
-pub(super) use self::load::{ADOPT_BARRIER, load_at_start};
-pub(super) use self::sink::SnapshotSink;
-use self::write::Preface;
+pub(super) use self::load::load_at_start;
+pub(super) use self::sink::{SnapshotSink, remove_temporary_file};
+use self::write::{GIVEN_UP, Preface};
+use super::barrier::CUT_BARRIER;
 use super::executor::Core;
 use crate::base::clock::Monotonic;
 use crate::base::slot::ShardId;
+use crate::command::home::Reload;
 use crate::shard::message::{Message, ServerMessage, Ticket};
 use crate::shard::owner::Shard;
 use crate::shard::snapshot::{Pieces, Progress, ToSnapshots, open};
 use crate::store::cut::Pace;
-
-/// Number of the barrier of a cut, among the transactions of the server's own.
-pub(super) const CUT_BARRIER: u64 = 10;
 
 /// Numbers of snapshots for files have this bit; the others are those of the replicas' snapshots.
 const FOR_FILES: u64 = 1 << 63;
@@ -40,23 +39,18 @@ pub(super) enum Purpose {
     /// The file, for a client that waits for it: SAVE.
     Save((ShardId, Ticket)),
     /// The file, to be loaded again: DEBUG RELOAD.
-    Reload {
-        /// Who waits for that.
-        asker: (ShardId, Ticket),
-        /// Whether the dataset is replaced, and not only added to.
-        flushes: bool,
-        /// Whether keys may be there already.
-        merges: bool,
-    },
+    Reload((ShardId, Ticket), Reload),
     /// The file: BGSAVE, a save point.
     Background,
+    /// The file, before the server ends.
+    Shutdown,
     /// Replicas.
     Replicas,
 }
 
 impl Purpose {
     fn is_save(&self) -> bool {
-        matches!(self, Self::Save(_) | Self::Reload { .. })
+        matches!(self, Self::Save(_) | Self::Reload(..) | Self::Shutdown)
     }
 }
 
@@ -88,6 +82,8 @@ pub(super) struct Snapshots {
     running: Option<Running>,
     waiting: VecDeque<Request>,
     last_number: u64,
+    /// DEBUG RELOADs that wait until no write is under way.
+    reloading: VecDeque<((ShardId, Ticket), Reload)>,
     /// Who waits for datasets to be adopted.
     adopting: VecDeque<Sender<()>>,
     /// Whether one for the file is to begin as soon as none is under way.
@@ -109,11 +105,35 @@ impl Core {
         if let Some(at) = self.snapshots.waiting.iter().position(|request| request.id == id)
             && let Some(mut request) = self.snapshots.waiting.remove(at)
         {
-            request.sink.abandon("it was given up");
-            self.snapshot_ended(own, id, request.purpose, Err("it was given up".to_owned()));
+            request.sink.abandon(GIVEN_UP);
+            self.snapshot_ended(own, id, request.purpose, Err(GIVEN_UP.to_owned()));
         }
         if let Some(running) = self.snapshots.running.as_ref().filter(|running| running.id == id) {
             running.progress.fail();
+        }
+    }
+
+    /// On shard zero: gives up the snapshot under way and all that wait for it.
+    pub fn abandon_snapshots(&mut self, own: &mut Shard) {
+        let waiting = self.snapshots.waiting.iter().map(|request| request.id);
+        let running = self.snapshots.running.as_ref().map(|running| running.id);
+        for id in waiting.chain(running).collect::<Vec<_>>() {
+            self.abandon_snapshot(own, id);
+        }
+    }
+
+    /// On shard zero: gives up the snapshot that a shutdown waits for.
+    pub fn abandon_final_snapshot(&mut self, own: &mut Shard) {
+        let is_final = |purpose: &Purpose| matches!(purpose, Purpose::Shutdown);
+        let waiting = self
+            .snapshots
+            .waiting
+            .iter()
+            .find(|request| is_final(&request.purpose))
+            .map(|request| request.id);
+        let running = self.snapshots.running.as_ref().filter(|running| is_final(&running.purpose));
+        if let Some(id) = waiting.or(running.map(|running| running.id)) {
+            self.abandon_snapshot(own, id);
         }
     }
 
@@ -215,6 +235,7 @@ impl Core {
                 };
                 self.snapshot_written(own, running, result);
                 self.begin_snapshot(own);
+                self.go_on_with_shutdown(own);
             }
             ToSnapshots::Loaded(report) => self.take_loaded(&report),
             ToSnapshots::Reloaded { asker, result } => self.reloaded(asker, result),

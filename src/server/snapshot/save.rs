@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::sink::FileSink;
+use super::write::GIVEN_UP;
 use super::{FOR_FILES, Purpose, Request};
 use crate::base::slot::ShardId;
 use crate::command::home::SnapshotWish;
@@ -35,11 +36,8 @@ impl Core {
         }
     }
 
-    pub(super) fn reply_elsewhere(
-        &mut self,
-        (home, ticket): (ShardId, Ticket),
-        write: impl FnOnce(&mut Reply<'_>),
-    ) {
+    /// Replies to a client of any shard.
+    pub fn reply_elsewhere(&mut self, (home, ticket): (ShardId, Ticket), write: impl FnOnce(&mut Reply<'_>)) {
         let mut reply = Vec::new();
         write(&mut Reply::new(&mut reply, Protocol::default()));
         if home == self.id {
@@ -63,10 +61,7 @@ impl Core {
                 self.save_in_background(own);
                 self.reply_elsewhere(asker, |reply| reply.simple("Background saving started"));
             }
-            SnapshotWish::Reload { saves: true, flushes, merges } => {
-                self.save(own, Purpose::Reload { asker, flushes, merges });
-            }
-            SnapshotWish::Reload { saves: false, flushes, merges } => self.reload(asker, flushes, merges),
+            SnapshotWish::Reload(reload) => self.hold_for_reload(own, asker, reload),
         }
     }
 
@@ -76,7 +71,7 @@ impl Core {
         self.save(own, Purpose::Background);
     }
 
-    fn save(&mut self, own: &mut Shard, purpose: Purpose) {
+    pub fn save(&mut self, own: &mut Shard, purpose: Purpose) {
         self.server.persistence.saves.fetch_add(1, Ordering::Relaxed);
         self.snapshots.tried_at = self.now;
         self.snapshots.last_number += 1;
@@ -99,8 +94,10 @@ impl Core {
         let registers = &self.server.persistence;
         match (&purpose, &result) {
             (Purpose::Replicas, _) => {}
-            (Purpose::Save(_) | Purpose::Reload { .. }, Ok(())) => notice!("DB saved on disk"),
-            (Purpose::Save(_) | Purpose::Reload { .. }, Err(reason)) => {
+            (Purpose::Save(_) | Purpose::Reload(..) | Purpose::Shutdown, Ok(())) => {
+                notice!("DB saved on disk")
+            }
+            (Purpose::Save(_) | Purpose::Reload(..) | Purpose::Shutdown, Err(reason)) => {
                 warning!("Error saving the DB: {reason}")
             }
             (Purpose::Background, Ok(())) => {
@@ -114,27 +111,28 @@ impl Core {
         }
         match (&purpose, &result) {
             (Purpose::Replicas, _) => {}
-            // Redis forgives by any file that was saved, and blames only what it does in the background.
+            // Redis forgives by any file that was saved, and blames only what it does in the background, unless it was ended.
             (_, Ok(())) => registers.has_failed.store(false, Ordering::Relaxed),
+            (Purpose::Background, Err(reason)) if reason == GIVEN_UP => {}
             (Purpose::Background, Err(_)) => registers.has_failed.store(true, Ordering::Relaxed),
             (_, Err(_)) => {}
         }
         match (purpose, result) {
             (Purpose::Save(asker), Ok(())) => self.reply_elsewhere(asker, |reply| reply.ok()),
-            (Purpose::Reload { asker, flushes, merges }, Ok(())) => self.reload(asker, flushes, merges),
-            (Purpose::Save(asker) | Purpose::Reload { asker, .. }, Err(_)) => {
+            (Purpose::Reload(asker, reload), Ok(())) => self.reload(asker, reload),
+            (Purpose::Reload(asker, _), Err(_)) => {
+                self.release_after_reload();
                 self.reply_elsewhere(asker, |reply| reply.error("ERR"));
             }
+            (Purpose::Save(asker), Err(_)) => self.reply_elsewhere(asker, |reply| reply.error("ERR")),
+            (Purpose::Shutdown, result) => self.final_snapshot_ended(own, result.is_ok()),
             (Purpose::Background | Purpose::Replicas, _) => {}
         }
     }
 
     /// On shard zero, by the clock: begins a snapshot that is scheduled or due.
     pub fn keep_save_points(&mut self, own: &mut Shard) {
-        if self.is_saving()
-            || self.server.persistence.is_loading()
-            || self.server.stopping.load(Ordering::Relaxed)
-        {
+        if self.is_saving() || self.server.persistence.is_loading() || self.shutdown.is_some() {
             return;
         }
         if self.snapshots.is_scheduled {

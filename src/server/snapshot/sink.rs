@@ -24,6 +24,17 @@ pub(in crate::server) trait SnapshotSink: Write + Send {
     fn abandon(&mut self, reason: &str);
 }
 
+/// The name of a file that is not whole.
+fn temporary_name() -> PathBuf {
+    PathBuf::from(format!("temp-{}.rdb", std::process::id()))
+}
+
+/// Removes a file that is not whole, when the process ends at once.
+pub(in crate::server) fn remove_temporary_file() {
+    // There may be none, and nobody is left to be told.
+    let _ = std::fs::remove_file(temporary_name());
+}
+
 /// A file in the current directory.
 pub(super) struct FileSink {
     name: PathBuf,
@@ -37,8 +48,7 @@ pub(super) struct FileSink {
 impl FileSink {
     /// A file of this name; `syncs` says whether it goes to the disk piece by piece.
     pub fn new(name: &Path, syncs: bool) -> Self {
-        let temporary = PathBuf::from(format!("temp-{}.rdb", std::process::id()));
-        Self { name: name.into(), temporary, file: None, syncs, written: 0, synced: 0 }
+        Self { name: name.into(), temporary: temporary_name(), file: None, syncs, written: 0, synced: 0 }
     }
 
     fn file(&mut self) -> io::Result<&mut File> {

@@ -11,6 +11,9 @@ use crate::rdb::write::{push_end, push_header, push_resize, push_select};
 use crate::shard::snapshot::{Pieces, Progress};
 use crate::state::persistence::Persistence;
 
+/// Why there is no snapshot that nobody wants any more.
+pub(super) const GIVEN_UP: &str = "it was given up";
+
 /// What stands at the beginning of a snapshot.
 #[derive(Debug)]
 pub(super) struct Preface {
@@ -69,7 +72,7 @@ fn write_all(
         }
     }
     if progress.has_failed() {
-        return Err(io::Error::other("it was given up"));
+        return Err(io::Error::other(GIVEN_UP));
     }
     let mut end = Vec::new();
     push_end(&mut end);
