@@ -34,6 +34,8 @@ pub(super) struct Shutdown {
     /// Who asked for it.
     askers: Vec<(ShardId, Ticket)>,
     phase: Phase,
+    /// The last snapshot.
+    snapshot: Option<u64>,
 }
 
 impl Core {
@@ -54,7 +56,12 @@ impl Core {
             // What is loaded by half must not take the place of the file.
             flags = (flags - ShutdownFlags::SAVE) | ShutdownFlags::NOSAVE | ShutdownFlags::NOW;
         }
-        self.shutdown = Some(Shutdown { flags, askers: asker.into_iter().collect(), phase: Phase::Draining });
+        self.shutdown = Some(Shutdown {
+            flags,
+            askers: asker.into_iter().collect(),
+            phase: Phase::Draining,
+            snapshot: None,
+        });
         self.server.shutting_down.store(true, Ordering::Release);
         self.server.pause.hold_writes(true);
         self.begin_whole(own, SHUTDOWN_BARRIER, 0, &[b"DBSIZE"]);
@@ -105,29 +112,35 @@ impl Core {
             || !self.config.save.is_empty() && !flags.contains(ShutdownFlags::NOSAVE)
         {
             notice!("Saving the final RDB snapshot before exiting.");
-            self.save(own, Purpose::Shutdown);
+            let id = self.save(own, Purpose::Shutdown);
+            if let Some(shutdown) = &mut self.shutdown {
+                shutdown.snapshot = Some(id);
+            }
         } else if !self.is_saving() {
-            self.stop(own);
+            self.stop();
         }
     }
 
     /// A snapshot that a shutdown has ended is gone.
-    pub fn go_on_with_shutdown(&mut self, own: &mut Shard) {
+    pub fn go_on_with_shutdown(&mut self) {
         let is_last = self.shutdown.as_ref().is_some_and(|shutdown| shutdown.phase == Phase::Saving);
         if is_last && !self.is_saving() {
-            self.stop(own);
+            self.stop();
         }
     }
 
     /// The last snapshot is made, or cannot be made.
-    pub fn final_snapshot_ended(&mut self, own: &mut Shard, is_made: bool) {
-        let Some(shutdown) = &self.shutdown else { return };
+    pub fn final_snapshot_ended(&mut self, id: u64, is_made: bool) {
+        // That of a shutdown that was called off may end after the next has begun.
+        let Some(shutdown) = self.shutdown.as_ref().filter(|shutdown| shutdown.snapshot == Some(id)) else {
+            return;
+        };
         if is_made {
-            return self.stop(own);
+            return self.stop();
         }
         if shutdown.flags.contains(ShutdownFlags::FORCE) {
             warning!("Error trying to save the DB. Exit anyway.");
-            return self.stop(own);
+            return self.stop();
         }
         warning!("Error trying to save the DB, can't exit.");
         warning!("Errors trying to shut down the server. Check the logs for more information.");
@@ -139,8 +152,11 @@ impl Core {
         if self.shutdown.is_none() || self.stopping {
             return self.reply_elsewhere(asker, |reply| reply.error("ERR No shutdown in progress."));
         }
+        let snapshot = self.shutdown.as_ref().and_then(|shutdown| shutdown.snapshot);
         self.call_off();
-        self.abandon_final_snapshot(own);
+        if let Some(id) = snapshot {
+            self.abandon_snapshot(own, id);
+        }
         notice!("Shutdown manually aborted.");
         self.reply_elsewhere(asker, |reply| reply.ok());
     }
@@ -157,8 +173,7 @@ impl Core {
     }
 
     /// The point of no return.
-    fn stop(&mut self, own: &mut Shard) {
-        let _ = own;
+    fn stop(&mut self) {
         let askers = self.shutdown.iter_mut().flat_map(|shutdown| std::mem::take(&mut shutdown.askers));
         for (home, ticket) in askers.collect::<Vec<_>>() {
             let hang_up = FromMaster::Disconnect(ticket.connection);

@@ -167,7 +167,10 @@ impl Start {
             command.args(["--port", &port.to_string()]);
         }
         if self.defaults {
-            command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+            command.args(["--bind", "127.0.0.1", "--appendonly", "no"]);
+            if !self.arguments.iter().any(|word| word == "--save") {
+                command.args(["--save", ""]);
+            }
             command.args(["--enable-debug-command", "yes", "--enable-protected-configs", "yes"]);
             command.args(["--repl-diskless-sync-delay", "0"]);
         }

@@ -178,10 +178,10 @@ fn memory() {
 fn what_the_floor_above_is_asked() {
     let mut case = case();
     assert_eq!(case.run("MONITOR"), "<Ask(Monitor)>");
-    assert_eq!(case.run("SHUTDOWN NOSAVE now"), "<Ask(Shutdown { options: [\"nosave\", \"now\"] })>");
+    assert_eq!(case.run("SHUTDOWN NOSAVE now"), "<Ask(Shutdown(ShutdownFlags(NOSAVE | NOW)))>");
     assert_eq!(case.run("SHUTDOWN SAVE NOSAVE"), "-ERR syntax error\r\n");
     assert_eq!(case.run("SHUTDOWN ABORT NOW"), "-ERR syntax error\r\n");
-    assert_eq!(case.run("SHUTDOWN ABORT"), "-ERR No shutdown in progress.\r\n");
+    assert_eq!(case.run("SHUTDOWN ABORT"), "<Ask(AbortShutdown)>");
     assert_eq!(case.run("DEBUG SLEEP 0.25"), "<Ask(Sleep { micros: 250000 })>");
     assert_eq!(case.run("DEBUG EFFECTS"), "<Ask(Effects)>");
     assert_eq!(case.run("debug segfault"), "<Ask(Crash(\"SEGFAULT\"))>");

@@ -91,7 +91,9 @@ impl Core {
     /// No write is under way any more.
     pub fn reload_barrier_passed(&mut self, own: &mut Shard) {
         match self.snapshots.reloading.pop_front() {
-            Some((asker, reload)) if reload.saves => self.save(own, Purpose::Reload(asker, reload)),
+            Some((asker, reload)) if reload.saves => {
+                self.save(own, Purpose::Reload(asker, reload));
+            }
             Some((asker, reload)) => self.reload(asker, reload),
             None => {}
         }

@@ -122,21 +122,6 @@ impl Core {
         }
     }
 
-    /// On shard zero: gives up the snapshot that a shutdown waits for.
-    pub fn abandon_final_snapshot(&mut self, own: &mut Shard) {
-        let is_final = |purpose: &Purpose| matches!(purpose, Purpose::Shutdown);
-        let waiting = self
-            .snapshots
-            .waiting
-            .iter()
-            .find(|request| is_final(&request.purpose))
-            .map(|request| request.id);
-        let running = self.snapshots.running.as_ref().filter(|running| is_final(&running.purpose));
-        if let Some(id) = waiting.or(running.map(|running| running.id)) {
-            self.abandon_snapshot(own, id);
-        }
-    }
-
     /// Whether a snapshot is under way.
     pub fn is_saving(&self) -> bool {
         self.snapshots.running.is_some()
@@ -235,7 +220,7 @@ impl Core {
                 };
                 self.snapshot_written(own, running, result);
                 self.begin_snapshot(own);
-                self.go_on_with_shutdown(own);
+                self.go_on_with_shutdown();
             }
             ToSnapshots::Loaded(report) => self.take_loaded(&report),
             ToSnapshots::Reloaded { asker, result } => self.reloaded(asker, result),

@@ -52,7 +52,9 @@ impl Core {
             self.snapshots.running.as_ref().is_some_and(|running| !running.purpose.is_save());
         match wish {
             _ if is_in_background => self.reply_elsewhere(asker, |reply| reply.error(IN_PROGRESS)),
-            SnapshotWish::Save => self.save(own, Purpose::Save(asker)),
+            SnapshotWish::Save => {
+                self.save(own, Purpose::Save(asker));
+            }
             SnapshotWish::InBackground { inside_exec } if inside_exec || self.is_saving() => {
                 self.snapshots.is_scheduled = true;
                 self.reply_elsewhere(asker, |reply| reply.simple("Background saving scheduled"));
@@ -71,13 +73,15 @@ impl Core {
         self.save(own, Purpose::Background);
     }
 
-    pub fn save(&mut self, own: &mut Shard, purpose: Purpose) {
+    /// Saves the dataset in the file; returns the number of the snapshot.
+    pub fn save(&mut self, own: &mut Shard, purpose: Purpose) -> u64 {
         self.server.persistence.saves.fetch_add(1, Ordering::Relaxed);
         self.snapshots.tried_at = self.now;
         self.snapshots.last_number += 1;
         let id = FOR_FILES | self.snapshots.last_number;
         let sink = Box::new(FileSink::new(&self.config.dbfilename, self.config.rdb_save_incremental_fsync));
         self.request_snapshot(own, Request { id, purpose, replicates: false, sink });
+        id
     }
 
     /// A snapshot has ended.
@@ -125,7 +129,7 @@ impl Core {
                 self.reply_elsewhere(asker, |reply| reply.error("ERR"));
             }
             (Purpose::Save(asker), Err(_)) => self.reply_elsewhere(asker, |reply| reply.error("ERR")),
-            (Purpose::Shutdown, result) => self.final_snapshot_ended(own, result.is_ok()),
+            (Purpose::Shutdown, result) => self.final_snapshot_ended(id, result.is_ok()),
             (Purpose::Background | Purpose::Replicas, _) => {}
         }
     }

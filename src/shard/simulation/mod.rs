@@ -7,6 +7,7 @@
 //! `SKERRY_SEED` is the seed of the first history, `SKERRY_HISTORIES` their number; each has the seed after the one
 //! before it, so a history that failed is repeated alone by its own seed and the number 1.
 
+mod cuts;
 mod model;
 mod queues;
 mod search;

@@ -20,7 +20,7 @@ pub enum Deed {
     Watch(Vec<Key>),
     /// UNWATCH.
     Unwatch,
-    /// Effects are switched on or off, under a barrier.
+    /// Effects are switched on or off, or a snapshot is cut, under a barrier.
     Switch(bool),
     /// The expire cycle removed a key.
     Expired(Key),

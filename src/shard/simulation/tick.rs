@@ -85,8 +85,11 @@ impl World<'_> {
             }
             Deed::Switch(on) if only_spanning => {
                 let word = if on { b"ON".to_vec() } else { b"OFF".to_vec() };
-                let words = [b"DEBUG".to_vec(), b"EFFECTS-SWITCH".to_vec(), word];
-                self.start(id, client, operation, &[(words.to_vec(), 0)], None)?;
+                let words = match self.workload.cuts {
+                    true => vec![b"DEBUG".to_vec(), b"CUT".to_vec()],
+                    false => vec![b"DEBUG".to_vec(), b"EFFECTS-SWITCH".to_vec(), word],
+                };
+                self.start(id, client, operation, &[(words, 0)], None)?;
             }
             Deed::Queue(commands) if is_settled => {
                 let [words] = commands.as_slice() else {

@@ -24,6 +24,8 @@ pub struct Workload {
     pub start: i64,
     /// Operations that are still to come, without those that end watches.
     left: usize,
+    /// Whether what is switched is not the collection of effects: a snapshot is cut.
+    pub cuts: bool,
     /// Switches that are still to come.
     switches: usize,
     /// What each client is about.
@@ -65,6 +67,7 @@ impl Workload {
             switch: (1..=2).contains(&kind).then_some(kind == 1),
             sleepiness: [0.02, 0.3, 0.9][rng.random_range(0..3)],
             start: 1_700_000_000_000,
+            cuts: false,
             switches: usize::from((1..=2).contains(&kind)),
             left: rng.random_range(6..=12),
             is_simple: rng.random_bool(if is_wide { 0.7 } else { 0.2 }),
@@ -73,6 +76,11 @@ impl Workload {
             waits: false,
             pushed: 0,
         }
+    }
+
+    /// Draws a flavour with a cut.
+    pub fn draw_cut(rng: &mut SmallRng) -> Self {
+        Self { evicts: false, switch: Some(true), switches: 1, cuts: true, ..Self::draw(rng) }
     }
 
     /// Draws a flavour about queues.

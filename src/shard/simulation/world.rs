@@ -24,6 +24,7 @@ use crate::shard::cell::{Shards, Token};
 use crate::shard::home::Home;
 use crate::shard::message::Message;
 use crate::shard::owner::Shard;
+use crate::shard::stream::Reached;
 use crate::state::Server;
 
 /// Steps after which a history that has not ended never will.
@@ -179,6 +180,22 @@ impl<'a> World<'a> {
         (0..self.keys.len()).map(stored).collect()
     }
 
+    /// Has all cuts passed to their ends.
+    pub fn end_cuts(&mut self) {
+        self.executors.iter_mut().for_each(|executor| executor.token = None);
+        for shard in 0..self.shards.len() {
+            let keyspace = &mut self.shards.own(shard).keyspace;
+            while keyspace.is_cut() {
+                keyspace.walk_cut();
+            }
+        }
+    }
+
+    /// The places that the stream has reached.
+    pub fn reached(&self) -> &[(usize, Reached)] {
+        &self.executors[0].home.merged.reached
+    }
+
     /// The stream of effects.
     pub fn stream(&self) -> &[u8] {
         &self.executors[0].home.merged.bytes
@@ -280,6 +297,12 @@ impl<'a> World<'a> {
             3..7 if has_messages => self.act(id),
             7 if self.workload.expires => {
                 self.expire(id);
+                Ok(())
+            }
+            8 if self.workload.cuts => {
+                if let Some(own) = self.executors[id].token.as_mut() {
+                    own.keyspace.walk_cut();
+                }
                 Ok(())
             }
             _ if self.executors[id].is_dirty => self.end_turn(id),
