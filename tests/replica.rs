@@ -8,6 +8,11 @@ mod fake;
 mod generator;
 #[path = "differential/grammar.rs"]
 mod grammar;
+#[path = "effects/load.rs"]
+mod load;
+#[path = "replication/pair.rs"]
+#[allow(dead_code)]
+mod pair;
 #[path = "effects/sink.rs"]
 #[allow(dead_code)]
 mod sink;
@@ -17,8 +22,9 @@ mod stream;
 
 use common::{Client, Random, Reply, Server, Start, encode, redis, seed, setting, skerry, wait_until};
 use fake::{EMPTY_SNAPSHOT, FakeMaster, ID};
-use generator::{Expiry, Generator};
-use sink::{Dataset, difference};
+use generator::Expiry;
+use load::Load;
+use pair::{assert_equal, counter, follow, wait_for_link};
 use std::time::Duration;
 
 const READ_ONLY: &str = "READONLY You can't write against a read only replica.";
@@ -37,10 +43,6 @@ fn info(client: &mut Client, section: &str, field: &str) -> String {
 
 fn number(client: &mut Client, section: &str, field: &str) -> u64 {
     info(client, section, field).parse().expect("a number")
-}
-
-fn wait_for_link(client: &mut Client) {
-    wait_until("the link is up", 20_000, || info(client, "replication", "master_link_status") == "up");
 }
 
 /// Runs a test with one shard and with four.
@@ -87,7 +89,7 @@ fn the_handshake_is_redis_s() {
     });
     link.send(format!("\n${}\r\n", EMPTY_SNAPSHOT.len()).as_bytes());
     link.send(EMPTY_SNAPSHOT);
-    wait_for_link(&mut client);
+    wait_for_link(&replica);
     assert_eq!(info(&mut client, "replication", "master_replid"), ID);
     assert_eq!(number(&mut client, "replication", "master_repl_offset"), 1000);
     assert_eq!(client.run("ROLE").items()[3].text(), "connected");
@@ -279,7 +281,7 @@ fn a_replica_leaves_writes_to_its_master() {
         let replica = replica_of(start, shards, master.port());
         let mut link = master.accept_anew(replica.port(), 0);
         let mut client = replica.client();
-        wait_for_link(&mut client);
+        wait_for_link(&replica);
         for line in
             ["SET a 1", "MSET a 1 b 2 c 3 d 4", "RENAME a b", "FLUSHALL", "BLPOP a 0", "LMOVE a b LEFT LEFT"]
         {
@@ -402,132 +404,217 @@ fn roles_change_and_the_history_goes_on() {
     });
 }
 
-/// Some clients' random commands on a master.
-struct Load {
-    clients: Vec<(Client, Generator, Random)>,
-}
-
-impl Load {
-    fn new(master: &Server, random: &mut Random, expiry: Expiry) -> Self {
-        let one = |_| (master.client(), Generator::new(random.fork()).expiring(expiry), random.fork());
-        Self { clients: (0..4).map(one).collect() }
-    }
-
-    fn round(&mut self, commands: usize) {
-        std::thread::scope(|scope| {
-            for (client, generator, random) in &mut self.clients {
-                scope.spawn(move || {
-                    let mut left = commands;
-                    while left > 0 {
-                        let mut commands = generator.pipeline(1 + random.below(12), false);
-                        commands.retain(|command| is_replicated(command));
-                        let mut bytes = Vec::new();
-                        commands.iter().for_each(|command| encode(command, &mut bytes));
-                        client.send_raw(&bytes);
-                        client.receive_many(commands.len());
-                        left = left.saturating_sub(commands.len().max(1));
-                    }
-                    client.send_raw(b"DISCARD\r\n");
-                    client.receive();
-                });
-            }
-        });
-    }
-}
-
-/// Everything a server holds that Redis replicates: not which consumers came in vain and how many entries a group has read,
-/// which a replica of Redis does not know either.
-fn dataset(client: &mut Client) -> Dataset {
-    let mut all = sink::dataset(client);
-    for (question, reply) in all.values_mut().flatten() {
-        if question[..2] == [b"XINFO".to_vec(), b"GROUPS".to_vec()]
-            && let Reply::Array(groups) = reply
-        {
-            for group in groups {
-                let items = group.items();
-                *group = Reply::Array([0, 1, 4, 5, 6, 7].map(|index| items[index].clone()).to_vec());
-            }
-        }
-    }
-    all
-}
-
-/// Whether Redis tells its replicas what the command does: a string that grew for a BITFIELD of which every step failed it does
-/// not tell.
-fn is_replicated(command: &[Vec<u8>]) -> bool {
-    let has = |word: &[u8]| command.iter().any(|argument| argument.eq_ignore_ascii_case(word));
-    !(has(b"BITFIELD") && has(b"FAIL"))
-}
-
-fn wait_for_offset(master: &mut Client, replica: &mut Client) {
-    wait_until("the replica has everything", 30_000, || {
-        number(master, "replication", "master_repl_offset")
-            == number(replica, "replication", "slave_repl_offset")
-    });
-}
-
-/// Random commands on real Redis while its replica follows, the link being cut from time to time.
-fn follow_under_load(test: &str, shards: usize, expiry: Expiry, is_cut: bool) {
+/// Random commands on real Redis while its replica follows over a link that is cut again and again.
+fn follow_over_a_bad_link(test: &str, shards: usize) {
     let (Some(start), Some(redis)) = (skerry(), redis()) else { return };
     let master = redis.arguments(&["--repl-backlog-size", "64mb"]).spawn();
-    let replica = replica_of(start, shards, master.port());
+    let replica = follow(&master, start.shards(shards));
     let seed = seed(test);
-    let mut load = Load::new(&master, &mut Random::new(seed), expiry);
-    let (mut at_master, mut at_replica) = (master.client(), replica.client());
-    wait_for_link(&mut at_replica);
+    let mut load = Load::new(&master, &mut Random::new(seed), Expiry::Far);
     for round in 0..setting("SKERRY_REPLICA_ROUNDS", 10) {
-        if is_cut {
-            std::thread::scope(|scope| {
-                let cutting = scope.spawn(|| {
-                    for _ in 0..5 {
-                        std::thread::sleep(Duration::from_millis(20));
-                        master.client().run("CLIENT KILL TYPE replica");
-                    }
-                });
-                load.round(2000);
-                cutting.join().expect("cutting the link");
+        std::thread::scope(|scope| {
+            let cutting = scope.spawn(|| {
+                for _ in 0..5 {
+                    std::thread::sleep(Duration::from_millis(5));
+                    master.client().run("CLIENT KILL TYPE replica");
+                }
             });
-        } else {
-            load.round(1000);
-        }
-        std::thread::sleep(Duration::from_millis(60));
-        // Reading every key makes the master notice those that have expired.
-        let source = dataset(&mut at_master);
-        wait_for_offset(&mut at_master, &mut at_replica);
-        let difference = difference(&source, &dataset(&mut at_replica));
-        assert!(difference.is_none(), "round {round}, SKERRY_SEED={seed}: {difference:?}\n{}", replica.log());
+            (0..3).for_each(|_| load.round());
+            cutting.join().expect("cutting the link");
+        });
+        assert_equal(&master, &replica, &format!("round {round}, SKERRY_SEED={seed}"));
     }
-    let (full, partial) =
-        (number(&mut at_master, "stats", "sync_full"), number(&mut at_master, "stats", "sync_partial_ok"));
-    println!("{test}: {full} full and {partial} partial synchronizations");
-    assert_eq!(full, 1);
-    let log = replica.log();
-    let complaint = log.lines().find(|line| line.contains("CRITICAL"));
-    assert!(complaint.is_none(), "SKERRY_SEED={seed}: {complaint:?}");
-    assert!(!is_cut || partial > 5);
-}
-
-#[test]
-fn one_shard_follows_redis() {
-    follow_under_load("one_shard_follows_redis", 1, Expiry::Far, false);
-}
-
-#[test]
-fn four_shards_follow_redis() {
-    follow_under_load("four_shards_follow_redis", 4, Expiry::Far, false);
-}
-
-#[test]
-fn four_shards_follow_redis_while_keys_expire() {
-    follow_under_load("four_shards_follow_redis_while_keys_expire", 4, Expiry::Near, false);
+    let partial = counter(&master, "sync_partial_ok");
+    println!("{test}: {partial} partial synchronizations");
+    assert_eq!(counter(&master, "sync_full"), 1);
+    assert!(partial > 5, "{partial} partial synchronizations");
 }
 
 #[test]
 fn one_shard_follows_redis_over_a_bad_link() {
-    follow_under_load("one_shard_follows_redis_over_a_bad_link", 1, Expiry::Far, true);
+    follow_over_a_bad_link("one_shard_follows_redis_over_a_bad_link", 1);
 }
 
 #[test]
 fn four_shards_follow_redis_over_a_bad_link() {
-    follow_under_load("four_shards_follow_redis_over_a_bad_link", 4, Expiry::Far, true);
+    follow_over_a_bad_link("four_shards_follow_redis_over_a_bad_link", 4);
+}
+
+/// Fills a master with values of every type, small and large, some of them mortal.
+fn fill(master: &Server, keys: usize) {
+    let mut client = master.client();
+    let mut commands = Vec::new();
+    for index in 0..keys {
+        let many: Vec<String> = (0..300).map(|number| format!("element:{number}")).collect();
+        let large = index % 50 == 0;
+        let elements = || if large { many.join(" ") } else { format!("x{index} y z") };
+        let pairs = |count: usize| {
+            (0..count).map(|number| format!("{number} m{number}")).collect::<Vec<_>>().join(" ")
+        };
+        let line = match index % 7 {
+            0 => format!("SET key:{index} {}", "value".repeat(if large { 5000 } else { 1 + index % 20 })),
+            1 => format!("RPUSH key:{index} {}", elements()),
+            2 => format!("SADD key:{index} {}", elements()),
+            3 => format!("SADD key:{index} 1 2 {index}"),
+            4 => format!("ZADD key:{index} {}", pairs(if large { 300 } else { 3 })),
+            5 => format!("HSET key:{index} {}", pairs(if large { 300 } else { 2 })),
+            _ => format!("XADD key:{index} {}-1 f {index}", index + 1),
+        };
+        commands.push(line);
+        if index % 3 == 0 {
+            commands.push(format!("PEXPIREAT key:{index} {}", 4_000_000_000_000 + index as u64));
+        }
+    }
+    for chunk in commands.chunks(500) {
+        let mut bytes = Vec::new();
+        chunk.iter().for_each(|line| encode(&line.split(' ').collect::<Vec<_>>(), &mut bytes));
+        client.send_raw(&bytes);
+        assert!(client.receive_many(chunk.len()).iter().all(|reply| !reply.is_error()));
+    }
+}
+
+/// Processes die, on both sides and in the middle of a synchronization.
+#[test]
+fn masters_and_replicas_that_die_come_back() {
+    let Some(redis) = redis() else { return };
+    on_shards(|start, shards| {
+        let mut master = redis.clone().spawn();
+        fill(&master, 20_000);
+        let mut replica = follow(&master, start.clone().shards(shards));
+        assert_equal(&master, &replica, "at first");
+        // A replica that dies comes back empty.
+        replica.signal(9);
+        replica.wait_exit(10_000);
+        let mut replica = follow(&master, start.shards(shards));
+        assert_equal(&master, &replica, "after the death of the replica");
+        // Another master of this name has another history; until it is there, what was is served.
+        let port = master.port();
+        master.signal(9);
+        master.wait_exit(10_000);
+        let mut client = replica.client();
+        wait_until("the link is down", 20_000, || {
+            info(&mut client, "replication", "master_link_status") == "down"
+        });
+        assert!(client.run("DBSIZE").integer() > 19_000);
+        let again = redis.clone().launch(port, None);
+        wait_until("the master is back", 20_000, || Client::try_connect(port).is_ok());
+        wait_for_link(&replica);
+        assert_equal(&again, &replica, "after the death of the master");
+        assert_eq!(client.run("DBSIZE"), Reply::Integer(0));
+        // One that dies while it sends its snapshot leaves no trace of that.
+        fill(&again, 20_000);
+        assert_equal(&again, &replica, "with data again");
+        let other = redis.clone().arguments(&["--rdb-key-save-delay", "500"]).spawn();
+        fill(&other, 3_000);
+        other.client().run("SET other 1");
+        assert_eq!(client.run(&format!("REPLICAOF 127.0.0.1 {}", other.port())), Reply::ok());
+        wait_until("the snapshot is on its way", 20_000, || {
+            info(&mut client, "replication", "master_sync_in_progress") == "1"
+                && number(&mut client, "replication", "master_sync_read_bytes") > 0
+        });
+        assert_eq!(info(&mut client, "persistence", "async_loading"), "1");
+        other.signal(9);
+        wait_until("the synchronization has failed", 20_000, || {
+            info(&mut client, "replication", "master_sync_in_progress") == "0"
+        });
+        assert!(client.run("GET other").is_nil());
+        assert_eq!(client.run(&format!("REPLICAOF 127.0.0.1 {port}")), Reply::ok());
+        wait_for_link(&replica);
+        assert_equal(&again, &replica, "back at the first");
+        assert_eq!(counter(&again, "sync_full"), 1, "its own data were never gone");
+        replica.assert_serving();
+    });
+}
+
+/// A change of the role while a snapshot is on its way, and while the stream is.
+#[test]
+fn a_promotion_may_come_at_any_time() {
+    let Some(redis) = redis() else { return };
+    on_shards(|start, shards| {
+        let master = redis.clone().arguments(&["--rdb-key-save-delay", "300"]).spawn();
+        fill(&master, 3_000);
+        let replica = start.shards(shards).spawn();
+        let mut client = replica.client();
+        client.run("SET own 1");
+        let to = format!("REPLICAOF 127.0.0.1 {}", master.port());
+        assert_eq!(client.run(&to), Reply::ok());
+        wait_until("the snapshot is on its way", 20_000, || {
+            info(&mut client, "replication", "master_sync_in_progress") == "1"
+        });
+        assert_eq!(client.run("GET own").text(), "1", "the old data are served meanwhile");
+        assert_eq!(client.run("REPLICAOF NO ONE"), Reply::ok());
+        assert_eq!(client.run("GET own").text(), "1");
+        assert_eq!(client.run("SET own 2"), Reply::ok());
+        assert_eq!(client.run("DBSIZE"), Reply::Integer(1));
+        master.client().run("CONFIG SET rdb-key-save-delay 0");
+        for _ in 0..4 {
+            assert_eq!(client.run(&to), Reply::ok());
+            wait_for_link(&replica);
+            std::thread::scope(|scope| {
+                let writing = scope.spawn(|| {
+                    let mut writer = master.client();
+                    for number in 0..2_000 {
+                        writer.run(&format!("MSET a {number} b {number} c {number} d {number}"));
+                    }
+                });
+                std::thread::sleep(Duration::from_millis(20));
+                assert_eq!(client.run("REPLICAOF NO ONE"), Reply::ok());
+                let found = client.run("MGET a b c d");
+                assert!(found.items().iter().all(|value| *value == found.items()[0]), "{found:?}");
+                let mark = client.run("INCR mark");
+                std::thread::sleep(Duration::from_millis(20));
+                assert_eq!(client.run("MGET a b c d"), found, "nothing of the old master comes any more");
+                assert_eq!(client.run("GET mark").text(), mark.integer().to_string());
+                writing.join().expect("writing");
+            });
+        }
+    });
+}
+
+/// REPLICAOF is part of the configuration, and a replica that starts anew with its file goes on from there.
+#[test]
+fn a_replica_that_starts_anew_resumes_from_its_file() {
+    on_shards(|start, shards| {
+        let master = FakeMaster::new();
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().display().to_string();
+        let replica = replica_of(start.clone().arguments(&["--dir", &path]), shards, master.port());
+        let mut link = master.accept_anew(replica.port(), 50);
+        let offset = 50 + link.stream(&["SELECT 3", "MSET a 1 b 2 c 3 d 4", "SET e 5 PXAT 1000"]);
+        link.expect_acknowledgement(offset);
+        let mut client = replica.client();
+        assert_eq!(client.run("SAVE"), Reply::ok());
+        drop(link);
+        drop(client);
+        drop(replica);
+        let replica = replica_of(start.arguments(&["--dir", &path]), shards, master.port());
+        let mut link = master.accept_handshake(replica.port(), [ID, &(offset + 1).to_string()]);
+        link.send(b"+CONTINUE\r\n");
+        let offset = offset + link.stream(&["INCR a", "PERSIST e"]);
+        link.expect_acknowledgement(offset);
+        let mut client = replica.client();
+        client.run("SELECT 3");
+        assert_eq!(client.run("GET a").text(), "2");
+        assert_eq!(client.run("GET e").text(), "5", "a replica keeps what is over");
+    });
+}
+
+#[test]
+fn rewriting_the_configuration_keeps_the_master() {
+    let Some(start) = skerry() else { return };
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("skerry.conf");
+    std::fs::write(&file, "# mine\n").expect("writing a file");
+    let path = file.display().to_string();
+    let server = start.arguments(&[&path]).spawn();
+    let mut client = server.client();
+    assert_eq!(client.run("REPLICAOF localhost 1"), Reply::ok());
+    assert_eq!(client.run("CONFIG GET replicaof").items()[1].text(), "localhost 1");
+    assert_eq!(client.run("CONFIG REWRITE"), Reply::ok());
+    let text = std::fs::read_to_string(&file).expect("reading a file");
+    assert!(text.lines().any(|line| line == "replicaof localhost 1"), "{text}");
+    assert_eq!(client.run("REPLICAOF NO ONE"), Reply::ok());
+    assert_eq!(client.run("CONFIG REWRITE"), Reply::ok());
+    let text = std::fs::read_to_string(&file).expect("reading a file");
+    assert!(!text.contains("replicaof"), "{text}");
 }

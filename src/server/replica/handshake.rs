@@ -5,7 +5,7 @@ use crate::command::effect::encode;
 use crate::notice;
 
 /// Hexadecimal digits of a replication id.
-const ID_LENGTH: usize = 40;
+pub(super) const ID_LENGTH: usize = 40;
 
 /// What a replica says of itself, and where it would go on.
 #[derive(Clone, Debug, Default)]

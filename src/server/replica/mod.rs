@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use self::handshake::ID_LENGTH;
 use self::link::{Attempt, Leash};
 pub(super) use self::progress::Progress;
 use super::barrier::{MASTER_SNAPSHOT_BARRIER, ROLE_BARRIER};
@@ -26,7 +27,7 @@ use crate::config::Primary;
 use crate::net::SocketId;
 use crate::net::listener::{Address, configure_accepted};
 use crate::resp::error::READ_ONLY;
-use crate::shard::load::drop_load;
+use crate::shard::load::{Report, drop_load};
 use crate::shard::message::{MasterSnapshot, MasterStream, Message, Question, ServerMessage, Ticket};
 use crate::shard::owner::Shard;
 use crate::state::following::Link;
@@ -366,6 +367,28 @@ impl Core {
         self.follower.is_held && self.follower.link == Some(id)
     }
 
+    /// A replica has loaded its file: if that says where in the master's stream it stands, the link goes on from there.
+    pub fn resume_loaded(&mut self, report: &Report) {
+        let (Some(id), Some(offset)) = (report.field("repl-id"), report.field("repl-offset")) else { return };
+        let Ok(offset) = offset.parse() else { return };
+        if self.server.following.master().is_none() || id.len() != ID_LENGTH {
+            return;
+        }
+        let database = report.field("repl-stream-db").and_then(|index| index.parse().ok()).unwrap_or(0);
+        self.server.replication.set_history(History { id: id.to_owned(), second: None });
+        self.server.replication.offset.store(offset, Ordering::Release);
+        self.publish_applied(offset, offset);
+        self.follower.resume = Some(Position { id: id.to_owned(), offset, database });
+    }
+
+    /// The database that is selected where the master's stream is applied.
+    pub fn stream_database(&self) -> u32 {
+        let link = self.follower.link.and_then(|id| self.connections.get(id.index()));
+        let progress = link.and_then(Option::as_ref).and_then(|connection| connection.progress.as_deref());
+        let resume = self.follower.resume.as_ref().map_or(0, |position| position.database);
+        progress.map_or(resume, Progress::database)
+    }
+
     /// REPLCONF of the master, when all before it is done: it may want to know how far this replica is.
     pub fn answer_master(&mut self, id: SocketId, arguments: &[&[u8]]) {
         let is_asked = arguments.get(1).is_some_and(|word| word.eq_ignore_ascii_case(b"getack"));
@@ -388,7 +411,8 @@ impl Core {
     /// On shard zero: what happens by the clock.
     pub fn attend_link(&mut self) {
         let Some(id) = self.follower.link else {
-            if self.follower.leash.is_none() && self.follower.changes.is_empty() {
+            let is_ready = !self.server.persistence.is_loading();
+            if is_ready && self.follower.leash.is_none() && self.follower.changes.is_empty() {
                 self.begin_link();
             }
             return;
@@ -474,6 +498,7 @@ impl Executor {
         core.server.following.last_io.store(core.now, Ordering::Relaxed);
         core.server.following.down_since.store(0, Ordering::Relaxed);
         core.server.following.set_link(Link::Connected);
+        core.keep_failover(own);
         core.make_ready(id);
         if snapshot.is_some_and(|snapshot| snapshot.is_awaited) {
             core.acknowledge(id, position.offset);

@@ -153,7 +153,7 @@ impl Core {
         registers.loading.is_on.store(false, Ordering::Release);
         let kind = if self.config.port == 0 { "unix" } else { "tcp" };
         notice!("Ready to accept connections {kind}");
-        let _ = report;
+        self.resume_loaded(report);
     }
 
     /// It has. Barriers of one shard follow one another, so it is the first that waits.

@@ -200,7 +200,7 @@ impl Core {
                 ("redis-bits", usize::BITS.to_string()),
                 ("ctime", (self.now / 1000).to_string()),
                 ("used-mem", self.server.used_memory().to_string()),
-                ("repl-stream-db", "0".to_owned()),
+                ("repl-stream-db", self.stream_database().to_string()),
                 ("repl-id", history.id),
                 ("repl-offset", offset.to_string()),
                 ("aof-base", "0".to_owned()),
