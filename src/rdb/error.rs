@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::format::{code, kind};
+
 /// What is wrong, and where.
 #[derive(Debug, thiserror::Error)]
 pub enum RdbError {
@@ -37,7 +39,7 @@ pub enum RdbError {
         offset: u64,
     },
     /// Something that its code does not allow.
-    #[error("opcode {code} at byte {offset} is damaged: {what}")]
+    #[error("{name} integrity check failed: {what} (opcode {code} at byte {offset})", name = name_of(*.code))]
     Damaged {
         /// The code of what is damaged.
         code: u8,
@@ -57,6 +59,34 @@ pub enum RdbError {
         /// That at the end.
         found: u64,
     },
+}
+
+/// What a code stands for, in the words of Redis.
+fn name_of(code: u8) -> &'static str {
+    match code {
+        kind::STRING => "String",
+        kind::LIST => "List",
+        kind::SET => "Set",
+        kind::SORTED_SET | kind::SORTED_SET_2 => "Zset",
+        kind::HASH | kind::HASH_DEADLINES | kind::HASH_DEADLINES_EARLY => "Hash",
+        kind::HASH_ZIPMAP => "Zipmap",
+        kind::LIST_ZIPLIST => "List ziplist",
+        kind::SET_INTSET => "Intset",
+        kind::SORTED_SET_ZIPLIST => "Zset ziplist",
+        kind::HASH_ZIPLIST => "Hash ziplist",
+        kind::LIST_QUICKLIST => "Ziplist",
+        kind::LIST_QUICKLIST_2 => "Listpack",
+        kind::STREAM | kind::STREAM_2 | kind::STREAM_3 => "Stream listpack",
+        kind::SET_LISTPACK => "Set listpack",
+        kind::SORTED_SET_LISTPACK => "Zset listpack",
+        kind::HASH_LISTPACK | kind::HASH_LISTPACK_DEADLINES | kind::HASH_LISTPACK_DEADLINES_EARLY => {
+            "Hash listpack"
+        }
+        code::AUX => "Aux field",
+        code::FUNCTION => "Function",
+        code::MODULE_AUX => "Module aux data",
+        _ => "Record",
+    }
 }
 
 /// What is wrong, while it is not known where.

@@ -23,6 +23,8 @@ use crate::{notice, warning};
 const BATCH_BYTES: usize = 32 << 10;
 /// Bytes under way per shard. A shard keeps what has come before it serves clients again.
 const AHEAD_BYTES_MAX: usize = 512 << 10;
+/// How many keys without elements are named in the log, of each message.
+const EMPTY_KEYS_NAMED: u64 = 10;
 /// What a key takes on its way beside its bytes.
 const KEY_BYTES: usize = size_of::<RawEntry>();
 /// After how long the loading thread looks whether it is still wanted.
@@ -194,6 +196,9 @@ impl Load {
             Ok(entry) => entry,
             Err(RdbError::Empty) => {
                 done.empty_keys += 1;
+                if done.empty_keys <= EMPTY_KEYS_NAMED {
+                    notice!("skipping empty key: {}", raw.key.escape_ascii());
+                }
                 return Ok(());
             }
             Err(error) => return Err(error.into()),

@@ -78,7 +78,7 @@ fn stream(count: u64) -> Value {
 /// Types that only older versions, or release candidates, wrote.
 fn older() -> Vec<(u8, Vec<u8>)> {
     let string = |bytes: &[u8]| [&[bytes.len() as u8][..], bytes].concat();
-    let ziplist = b"\x17\0\0\0\x13\0\0\0\x04\0\x00\x01a\x03\xf2\x02\x01b\x03\xc0\x10\x27\xff";
+    let ziplist = b"\x17\0\0\0\x12\0\0\0\x04\0\x00\x01a\x03\xf2\x02\x01b\x03\xc0\x10\x27\xff";
     let zipmap = b"\x02\x03foo\x03\x01barX\x05hello\x00\x00\xff";
     let triples = b"\x0f\0\0\0\x03\0\x81b\x02\x01\x01\xc3\xe8\x02\xff";
     let pairs = b"\x01a\x031.5\x01b\xfe";

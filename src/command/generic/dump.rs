@@ -5,6 +5,7 @@ use crate::command::context::{Context, KeyspaceEvents};
 use crate::rdb::write::Version;
 use crate::rdb::{Dumped, RawAccess, dump as dumped};
 use crate::resp::error::SYNTAX;
+use crate::verbose;
 
 const BUSY_KEY: &str = "BUSYKEY Target key name already exists.";
 const BAD_IDLE_TIME: &str = "ERR Invalid IDLETIME value, must be >= 0";
@@ -79,7 +80,11 @@ fn try_restore(ctx: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), &'stati
     let base = if options.is_absolute { 0 } else { ctx.now };
     let expire = (time != 0).then(|| time.saturating_add(base));
     let dumped = Dumped::open(payload).ok_or(WRONG_PAYLOAD)?;
-    let entry = dumped.restore(key, expire, options.access, ctx.config, ctx.now).map_err(|_| BAD_FORMAT)?;
+    let restored = dumped.restore(key, expire, options.access, ctx.config, ctx.now);
+    let entry = restored.map_err(|error| {
+        verbose!("RESTORE of '{}': {error}", key.escape_ascii());
+        BAD_FORMAT
+    })?;
     if expire.is_some_and(|at_ms| at_ms <= ctx.now) {
         if is_there {
             remove(ctx, key);

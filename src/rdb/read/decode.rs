@@ -93,9 +93,12 @@ fn decode_value(input: &mut Input<'_>, raw: &RawEntry, config: &Config) -> Resul
             of_collection(raw, hash_of_strings(input, raw.kind, config)?)
         }
         kind::HASH_ZIPMAP => {
-            let elements = input.blob()?;
-            let limits = hash_limits(config);
-            of_collection(raw, hash_of_elements(Elements::of_zipmap(&elements)?, 2, limits)?)
+            let bytes = input.blob()?;
+            let elements = Elements::of_zipmap(&bytes)?;
+            if elements.count_all()? == 0 {
+                return Err(Fault::Damaged("it is empty, which no zipmap was ever written"));
+            }
+            of_collection(raw, hash_of_elements(elements, 2, hash_limits(config))?)
         }
         kind::HASH_ZIPLIST => {
             let limits = HashLimits { element_bytes: usize::MAX, ..hash_limits(config) };
@@ -188,7 +191,8 @@ fn push(list: &mut List, element: &[u8], config: &Config) -> Result<(), Fault> {
     Ok(())
 }
 
-const DUPLICATE: Fault = Fault::Damaged("an element stands there twice");
+const DUPLICATE: Fault = Fault::Damaged("Duplicate elements detected");
+const DUPLICATE_PACKED: Fault = Fault::Damaged("listpack with dup elements");
 
 fn set_of_strings(input: &mut Input<'_>, count: u64, config: &Config) -> Result<Set, Fault> {
     let mut set = if count > config.set_max_intset_entries as u64 { Set::of_table() } else { Set::default() };
@@ -209,7 +213,7 @@ fn set_of_elements(mut elements: Elements<'_>, config: &Config) -> Result<Set, F
     let mut digits = itoa::Buffer::new();
     while let Some(element) = elements.try_next()? {
         if !set.add(element.bytes(&mut digits), config) {
-            return Err(DUPLICATE);
+            return Err(DUPLICATE_PACKED);
         }
     }
     Ok(set)
@@ -252,7 +256,9 @@ fn sorted_set_of_strings(input: &mut Input<'_>, kind: u8) -> Result<Unordered, F
             kind::SORTED_SET => decimal_score(input)?,
             _ => f64::from_le_bytes(input.take()?),
         };
-        add_score(&mut scores, member.bytes(&mut digits), score)?;
+        if !add_score(&mut scores, member.bytes(&mut digits), score)? {
+            return Err(DUPLICATE);
+        }
     }
     Ok(scores)
 }
@@ -275,12 +281,15 @@ fn scores_of(mut elements: Elements<'_>) -> Result<Unordered, Fault> {
             Element::Int(whole) => whole as f64,
             Element::Bytes(text) => score_of_text(text)?,
         };
-        add_score(&mut scores, member.bytes(&mut digits), score)?;
+        if !add_score(&mut scores, member.bytes(&mut digits), score)? {
+            return Err(DUPLICATE_PACKED);
+        }
     }
     Ok(scores)
 }
 
-fn add_score(scores: &mut Unordered, member: &[u8], score: f64) -> Result<(), Fault> {
+/// Adds a member; `false` if it is there already.
+fn add_score(scores: &mut Unordered, member: &[u8], score: f64) -> Result<bool, Fault> {
     if score.is_nan() {
         return Err(Fault::Damaged("a score is no number"));
     }
@@ -289,7 +298,7 @@ fn add_score(scores: &mut Unordered, member: &[u8], score: f64) -> Result<(), Fa
         is_new = present.is_none();
         score
     });
-    if is_new { Ok(()) } else { Err(DUPLICATE) }
+    Ok(is_new)
 }
 
 fn hash_limits(config: &Config) -> HashLimits {
@@ -316,7 +325,9 @@ fn hash_of_strings(input: &mut Input<'_>, kind: u8, config: &Config) -> Result<H
             },
         };
         let (field, value) = (input.string()?, input.string()?);
-        set_field(&mut hash, field.element(), value.element(), deadline, limits)?;
+        if !set_field(&mut hash, field.element(), value.element(), deadline, limits)? {
+            return Err(DUPLICATE);
+        }
     }
     Ok(hash)
 }
@@ -331,28 +342,30 @@ fn hash_of_elements(mut elements: Elements<'_>, each: usize, limits: HashLimits)
     while let Some(field) = elements.try_next()? {
         let value = elements.need()?;
         let deadline = if each == 3 { elements.need_int()? } else { 0 };
-        set_field(&mut hash, field, value, u64::try_from(deadline).map_err(|_| BAD_DEADLINE)?, limits)?;
+        let deadline = u64::try_from(deadline).map_err(|_| BAD_DEADLINE)?;
+        if !set_field(&mut hash, field, value, deadline, limits)? {
+            return Err(DUPLICATE_PACKED);
+        }
     }
     Ok(hash)
 }
 
+/// Adds a field; `false` if it is there already.
 fn set_field(
     hash: &mut Hash,
     field: Element<'_>,
     value: Element<'_>,
     deadline: u64,
     limits: HashLimits,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let (mut field_digits, mut value_digits) = (itoa::Buffer::new(), itoa::Buffer::new());
     let field = field.bytes(&mut field_digits);
-    if !hash.set(field, value.bytes(&mut value_digits), Deadline::Ends, limits) {
-        return Err(DUPLICATE);
-    }
     if deadline > DEADLINE_MAX {
         return Err(BAD_DEADLINE);
     }
+    let is_new = hash.set(field, value.bytes(&mut value_digits), Deadline::Ends, limits);
     if deadline != 0 {
         hash.set_deadline(field, Some(deadline as i64));
     }
-    Ok(())
+    Ok(is_new)
 }

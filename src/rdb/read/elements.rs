@@ -23,7 +23,9 @@ pub(super) struct Elements<'a> {
     /// How many there should be, if the head says so, and how many were read.
     announced: Option<usize>,
     read: usize,
-    /// Bytes of the last element of a ziplist.
+    /// How far from the end of a ziplist its last element begins, as the head says.
+    tail: Option<usize>,
+    /// Bytes of the element of a ziplist that was read last.
     before: usize,
 }
 
@@ -43,7 +45,8 @@ impl<'a> Elements<'a> {
         }
         let announced = u16::from_le_bytes([head[4], head[5]]);
         let announced = (announced != LISTPACK_LENGTH_UNKNOWN).then_some(announced.into());
-        Ok(Self { form: Form::Listpack, rest: &bytes[LISTPACK_HEAD_BYTES..], announced, read: 0, before: 0 })
+        let rest = &bytes[LISTPACK_HEAD_BYTES..];
+        Ok(Self { form: Form::Listpack, rest, announced, tail: None, read: 0, before: 0 })
     }
 
     /// The elements of a ziplist.
@@ -52,16 +55,18 @@ impl<'a> Elements<'a> {
         if u32_at(head, 0) as usize != bytes.len() {
             return Err(Fault::Damaged("the size of a ziplist is wrong"));
         }
+        let tail = bytes.len().checked_sub(u32_at(head, 4) as usize);
         let announced = u16::from_le_bytes([head[8], head[9]]);
         let announced = (announced != ZIPLIST_LENGTH_UNKNOWN).then_some(announced.into());
-        Ok(Self { form: Form::Ziplist, rest: &bytes[ZIPLIST_HEAD_BYTES..], announced, read: 0, before: 0 })
+        let rest = &bytes[ZIPLIST_HEAD_BYTES..];
+        Ok(Self { form: Form::Ziplist, rest, announced, tail, read: 0, before: 0 })
     }
 
     /// The fields and values of a zipmap by turns.
     pub(super) fn of_zipmap(bytes: &'a [u8]) -> Result<Self, Fault> {
         let [length] = *head::<1>(bytes, ZIPMAP_END)?;
         let announced = (length < ZIPMAP_LONG).then_some(2 * usize::from(length));
-        Ok(Self { form: Form::Zipmap, rest: &bytes[1..], announced, read: 0, before: 0 })
+        Ok(Self { form: Form::Zipmap, rest: &bytes[1..], announced, tail: None, read: 0, before: 0 })
     }
 
     /// Walks through all, and counts them.
@@ -75,8 +80,14 @@ impl<'a> Elements<'a> {
     pub(super) fn try_next(&mut self) -> Result<Option<Element<'a>>, Fault> {
         // All three end in the same byte, which no element begins with.
         if self.rest.first() == Some(&LISTPACK_END) {
-            let is_right = self.rest.len() == 1 && self.announced.is_none_or(|count| count == self.read);
-            return if is_right { Ok(None) } else { Err(Fault::Damaged("the number of elements is wrong")) };
+            let is_counted = self.announced.is_none_or(|count| count == self.read);
+            if self.rest.len() != 1 || !is_counted {
+                return Err(Fault::Damaged("the number of elements is wrong"));
+            }
+            if self.form == Form::Ziplist && self.tail != Some(self.before + 1) {
+                return Err(Fault::Damaged("the place of the last element is wrong"));
+            }
+            return Ok(None);
         }
         let element = match self.form {
             Form::Listpack => self.next_of_listpack(),

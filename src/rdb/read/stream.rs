@@ -192,7 +192,7 @@ fn decode_consumer(
         _ => Some(seen_at),
     };
     if !group.add_consumer(&name, seen_at) {
-        return Err(Fault::Damaged("two consumers have one name"));
+        return Err(Fault::Damaged("Duplicate stream consumer detected"));
     }
     if let Some(consumer) = group.consumer_mut(&name) {
         consumer.active_at = active_at;

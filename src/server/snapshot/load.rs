@@ -59,7 +59,7 @@ pub(in crate::server) fn load_at_start(shards: &Arc<Shards>, config: &Config) ->
             Err(LoadError::Stopping) => {}
             Err(error) => {
                 warning!("{error}");
-                warning!("Fatal error loading the DB, check server logs. Exiting.");
+                warning!("Terminating server after rdb file reading failure.");
                 std::process::exit(1);
             }
         }
