@@ -60,6 +60,7 @@ pub(in crate::server) fn load_at_start(shards: &Arc<Shards>, config: &Config) ->
             Err(error) => {
                 warning!("{error}");
                 warning!("Terminating server after rdb file reading failure.");
+                warning!("Fatal error loading the DB, check server logs. Exiting.");
                 std::process::exit(1);
             }
         }
