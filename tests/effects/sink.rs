@@ -45,7 +45,16 @@ pub fn difference(source: &Dataset, copy: &Dataset) -> Option<String> {
     let differs = |key: &&(usize, Vec<u8>)| source.get(*key) != copy.get(*key);
     let describe = |key: &(usize, Vec<u8>)| {
         let (database, name) = (key.0, key.1.escape_ascii());
-        format!("database {database} key {name}: source {:?}, copy {:?}", source.get(key), copy.get(key))
+        let (Some(one), Some(other)) = (source.get(key), copy.get(key)) else {
+            let holder = if source.contains_key(key) { "source" } else { "copy" };
+            return format!("database {database} key {name}: only the {holder} has it");
+        };
+        let unequal = one.iter().zip(other).find(|(one, other)| one != other);
+        let Some(((question, held), (_, found))) = unequal else {
+            return format!("database {database} key {name}: more is known of one than of the other");
+        };
+        let question = show(question);
+        format!("database {database} key {name}: {question} is {held:?} at the source, {found:?} at the copy")
     };
     keys.into_iter().find(differs).map(describe)
 }

@@ -85,7 +85,7 @@ fn try_restore(ctx: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), &'stati
         verbose!("RESTORE of '{}': {error}", key.escape_ascii());
         BAD_FORMAT
     })?;
-    if expire.is_some_and(|at_ms| at_ms <= ctx.now) {
+    if expire.is_some_and(|at_ms| ctx.is_past(at_ms)) {
         if is_there {
             remove(ctx, key);
         }

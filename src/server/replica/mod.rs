@@ -500,6 +500,7 @@ impl Executor {
         core.server.following.set_link(Link::Connected);
         core.keep_failover(own);
         core.make_ready(id);
+        core.keep_failover(own);
         if snapshot.is_some_and(|snapshot| snapshot.is_awaited) {
             core.acknowledge(id, position.offset);
         }
