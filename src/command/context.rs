@@ -144,7 +144,8 @@ impl Context<'_> {
         read: impl FnOnce(Option<T::View<'_>>, &mut Reply<'_>) -> R,
     ) -> Option<R> {
         self.expire_fields_of::<T>(key);
-        self.read(key, |entry, reply| view_as::<T, R>(entry, reply, read))
+        let seen_at = self.fields_seen_at();
+        self.read(key, |entry, reply| view_as::<T, R>(entry, seen_at, reply, read))
     }
 
     /// Like [`Context::read_as`] for a command that looks before it writes: counts nothing.
@@ -158,11 +159,12 @@ impl Context<'_> {
         let database = self.caller.database as usize;
         if let Some(entry) = self.keyspace.find(database, key) {
             if !self.caller.is_over(&entry, self.now) {
-                return view_as::<T, R>(Some(&entry), &mut self.reply, read);
+                let seen_at = self.fields_seen_at();
+                return view_as::<T, R>(Some(&entry), seen_at, &mut self.reply, read);
             }
             self.expire(database, key);
         }
-        view_as::<T, R>(None, &mut self.reply, read)
+        view_as::<T, R>(None, self.now, &mut self.reply, read)
     }
 
     /// Like [`Context::inspect`], but nobody is notified of a miss.
@@ -244,6 +246,13 @@ impl Context<'_> {
             self.notices.expired(self.config.notify_keyspace_events, database, key);
             self.keyspace.discard_entry(entry);
         }
+    }
+
+    /// The time whose fields of hashes it sees: those that are over may still be there (CLIENT PAUSE, replicas), but only the
+    /// master's stream sees them.
+    #[inline]
+    fn fields_seen_at(&self) -> UnixMillis {
+        if self.caller.from_master { UnixMillis::MIN } else { self.now }
     }
 
     /// Removes the fields of a hash that are over, before a command for hashes sees it.
@@ -531,12 +540,13 @@ impl Null {
 /// Has `read` see the collection of an entry; `None`, and the client is told, when it is of another type.
 fn view_as<T: Collection, R>(
     entry: Option<&Entry>,
+    seen_at: UnixMillis,
     reply: &mut Reply<'_>,
     read: impl FnOnce(Option<T::View<'_>>, &mut Reply<'_>) -> R,
 ) -> Option<R> {
     let Some(entry) = entry else { return Some(read(None, reply)) };
     match T::view_in(entry.value()) {
-        Some(view) => Some(read(Some(view), reply)),
+        Some(view) => Some(read(T::seen_at(view, seen_at), reply)),
         None => {
             reply.error(WRONG_TYPE);
             None

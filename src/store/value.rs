@@ -235,6 +235,11 @@ pub trait Collection: Default {
         }
     }
 
+    /// What is to be seen of it at this time; `None` if nothing is left. Only fields of hashes have times.
+    fn seen_at(view: Self::View<'_>, _now_ms: i64) -> Option<Self::View<'_>> {
+        Some(view)
+    }
+
     /// How it is to be kept from now on: packed only if it [fits an entry](Packed::fits_entry).
     fn into_stored(self) -> Stored;
 

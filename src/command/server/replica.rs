@@ -157,4 +157,33 @@ mod tests {
         assert_eq!(t.run("DEL a l"), ":2\r\n");
         assert_eq!(t.run("DBSIZE"), ":0\r\n");
     }
+
+    #[test]
+    fn only_the_master_removes_fields_of_a_replica() {
+        let mut t = Case::new();
+        t.keyspace.follows = true;
+        t.keyspace.keeps_expired = true;
+        t.caller.from_master = true;
+        t.run("HSET h a 1 b 2");
+        t.run("HPEXPIREAT h 1 FIELDS 1 a");
+        t.run("HSET gone c 3");
+        t.run("HPEXPIREAT gone 1 FIELDS 1 c");
+        assert_eq!(t.run("HINCRBY h a 1"), ":2\r\n", "the stream sees what the master saw");
+        t.caller.from_master = false;
+        for (line, reply) in [
+            ("HGET h a", "$-1\r\n"),
+            ("HLEN h", ":1\r\n"),
+            ("HGETALL h", "*2\r\n$1\r\nb\r\n$1\r\n2\r\n"),
+            ("HRANDFIELD h 5", "*1\r\n$1\r\nb\r\n"),
+            ("HRANDFIELD gone", "$-1\r\n"),
+            ("HLEN gone", ":0\r\n"),
+            ("DBSIZE", ":2\r\n"),
+        ] {
+            assert_eq!(t.run(line), reply, "{line}");
+        }
+        t.caller.from_master = true;
+        assert_eq!(t.run("HDEL h a"), ":1\r\n");
+        assert_eq!(t.run("HDEL gone c"), ":1\r\n");
+        assert_eq!(t.run("DBSIZE"), ":1\r\n");
+    }
 }

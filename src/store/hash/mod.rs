@@ -213,6 +213,11 @@ impl Collection for Hash {
         }
     }
 
+    fn seen_at(view: Self::View<'_>, now_ms: i64) -> Option<Self::View<'_>> {
+        let seen = view.at(now_ms);
+        (!seen.is_hiding() || !seen.is_empty()).then_some(seen)
+    }
+
     fn value_mut(value: &mut Value) -> Option<&mut Self> {
         match value {
             Value::Hash(hash) => Some(hash),
