@@ -5,8 +5,9 @@ mod common;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
-use common::{Client, Reply, Server, skerry};
+use common::{Client, Reply, Server, encode, skerry};
 
 const ELEMENTS: usize = 60_000;
 
@@ -228,4 +229,35 @@ fn who_leaves_in_the_midst_leaves_nothing_locked() {
         assert_eq!(client.run("SADD set another"), Reply::Integer(1));
         assert_eq!(client.run("DEL set"), Reply::Integer(1));
     });
+}
+
+/// A command that is longer than what may wait, and has begun to come behind others that wait for a busy shard, comes to its
+/// end when those are done.
+#[test]
+fn a_long_command_behind_others_is_read_to_its_end() {
+    let Some(start) = skerry() else { return };
+    let server = start.shards(2).spawn();
+    // Some of them are on the shard that is busy, whichever that is, and some on the other.
+    let mut clients: Vec<Client> = (0..6).map(|_| connect(&server)).collect();
+    let mut command = Vec::new();
+    encode(&[b"SET".as_slice(), b"big", &vec![b'x'; 1 << 20]], &mut command);
+    let (first, rest) = command.split_at(600 << 10);
+    for busy in 0..2 {
+        let mut sleeping = clients.remove(busy);
+        sleeping.send(&["DEBUG", "SLEEP", "0.5"]);
+        thread::sleep(Duration::from_millis(50));
+        for client in &mut clients {
+            ["a", "b", "c", "d"].iter().for_each(|key| client.send(&["GET", key]));
+            client.send_raw(first);
+        }
+        thread::sleep(Duration::from_millis(1000));
+        for client in &mut clients {
+            client.set_read_limit(Duration::from_secs(10));
+            client.send_raw(rest);
+            assert!(client.receive_many(4).iter().all(Reply::is_nil));
+            assert_eq!(client.receive(), Reply::ok());
+        }
+        assert_eq!(sleeping.receive(), Reply::ok());
+        clients.insert(busy, sleeping);
+    }
 }

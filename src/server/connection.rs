@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::block::Block;
 use super::replica::Progress;
 use super::waiting::{Retry, Wait};
+use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
 use crate::command::session::{ReplyMode, Session};
 use crate::net::SocketId;
@@ -258,9 +259,10 @@ impl Connection {
     }
 
     /// Bytes came; of the link to the master they are counted.
-    pub fn note_received(&mut self, bytes: usize) {
+    pub fn note_received(&mut self, bytes: usize, now: UnixMillis) {
         if let Some(progress) = &mut self.progress {
             progress.received += bytes as u64;
+            progress.received_at = now;
         }
     }
 

@@ -70,6 +70,8 @@ const IDLE_BUFFER_BYTES_MAX: usize = 64 << 10;
 const CACHING_BUFFER_BYTES_MAX: usize = 1 << 10;
 /// Input that may wait behind commands under way before receiving pauses.
 const WAITING_INPUT_BYTES_MAX: usize = 256 << 10;
+/// The same of the link to the master, which cuts a replica off that does not read.
+const WAITING_STREAM_BYTES_MAX: usize = 64 << 20;
 /// Milliseconds between evictions that no write asks for.
 const ROOM_PERIOD_MS: UnixMillis = 50;
 /// Connections by which a core may be ahead of the least loaded one before it hands new ones over.
@@ -345,6 +347,7 @@ impl Executor {
 
     fn take_events(&mut self) -> Vec<Input> {
         let mut inputs = Vec::new();
+        let now = self.core.now;
         for event in std::mem::take(&mut self.events) {
             match event {
                 Event::Accepted { tag, fd } => self.accepted(tag, fd),
@@ -355,7 +358,7 @@ impl Executor {
                     self.core.counters().input_bytes.add(buffer.len() as u64);
                     match self.core.connection(id) {
                         Some(connection) if connection.phase == Phase::Open => {
-                            connection.note_received(buffer.len());
+                            connection.note_received(buffer.len(), now);
                             if std::mem::take(&mut connection.has_input) {
                                 // A command may begin in one piece and end in the next: they become one.
                                 let earlier = inputs.iter().rposition(|input: &Input| input.connection == id);
@@ -443,13 +446,14 @@ impl Executor {
         // Of one that blocks the end must be seen.
         let behind = !connection.is_settled() && !connection.is_blocking || connection.is_ready;
         let is_link = connection.progress.is_some();
-        if behind && unparsed > WAITING_INPUT_BYTES_MAX && !connection.is_paused && !is_link {
-            connection.is_paused = true;
-            self.ring.pause_receive(id);
-        } else if connection.is_paused && unparsed <= WAITING_INPUT_BYTES_MAX {
-            connection.is_paused = false;
-            self.ring.resume_receive(id);
+        let bytes_max = if is_link { WAITING_STREAM_BYTES_MAX } else { WAITING_INPUT_BYTES_MAX };
+        // What waits may be a part of one long command: the rest must come when nothing is before it.
+        match (behind && unparsed > bytes_max, connection.is_paused) {
+            (true, false) => self.ring.pause_receive(id),
+            (false, true) => self.ring.resume_receive(id),
+            _ => {}
         }
+        connection.is_paused = behind && unparsed > bytes_max;
         let limit = self.core.config.client_query_buffer_limit;
         if self.core.config.maxmemory_clients != 0 {
             self.core.weigh(id.index());

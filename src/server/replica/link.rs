@@ -48,8 +48,9 @@ pub(super) struct Leash {
 impl Leash {
     /// Tells the thread to end; whatever it still says is void.
     pub fn end(&self) {
+        let mut socket = lock(&self.socket);
         self.is_over.store(true, Ordering::Release);
-        if let Some(socket) = lock(&self.socket).take() {
+        if let Some(socket) = socket.take() {
             // It may be closed already.
             let _ = socket.shutdown(Shutdown::Both);
         }
@@ -107,6 +108,8 @@ impl Thread {
     }
 
     fn set_link(&self, link: Link) {
+        // Whoever ends the thread says how the link stands from then on.
+        let _socket = lock(&self.leash.socket);
         if !self.leash.is_over() {
             self.shards.server.following.set_link(link);
         }

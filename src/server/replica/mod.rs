@@ -308,7 +308,6 @@ impl Core {
             progress.mark(asked, database);
         }
         let following = &self.server.following;
-        following.last_io.store(self.now, Ordering::Relaxed);
         let before = following.received.swap(received, Ordering::Relaxed);
         following.input_bytes.fetch_add(received.saturating_sub(before), Ordering::Relaxed);
         self.note_answered(id);
@@ -417,8 +416,10 @@ impl Core {
             }
             return;
         };
-        let since = self.now - self.server.following.last_io.load(Ordering::Relaxed);
-        if since > self.config.repl_timeout as i64 * 1000 {
+        let progress = self.connection(id).and_then(|connection| connection.progress.as_deref());
+        let Some(received_at) = progress.map(|progress| progress.received_at) else { return };
+        self.server.following.last_io.store(received_at, Ordering::Relaxed);
+        if self.now - received_at > self.config.repl_timeout as i64 * 1000 {
             warning!("MASTER timeout: no data nor PING received...");
             return self.break_connection(id);
         }
@@ -486,7 +487,7 @@ impl Executor {
         connection.progress = Some(Box::new(Progress::new(position.offset, position.database)));
         connection.input = received;
         let (bytes, index) = (connection.input.len(), id.index());
-        connection.note_received(bytes);
+        connection.note_received(bytes, core.now);
         if core.connections.len() <= index {
             core.connections.resize_with(index + 1, || None);
         }

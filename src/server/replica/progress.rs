@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use crate::base::clock::UnixMillis;
+
 /// A point between two commands of the stream.
 #[derive(Debug)]
 struct Point {
@@ -19,6 +21,8 @@ struct Point {
 pub struct Progress {
     /// Bytes of the whole stream that were received, parsed or not.
     pub received: u64,
+    /// When some of them came last.
+    pub received_at: UnixMillis,
     /// Bytes of the whole stream that are applied.
     applied: u64,
     /// The database that is selected there.
@@ -35,6 +39,7 @@ impl Progress {
     pub fn new(offset: u64, database: u32) -> Self {
         Self {
             received: offset,
+            received_at: 0,
             applied: offset,
             database,
             points: VecDeque::new(),
