@@ -300,3 +300,87 @@ fn fields_keep_their_deadlines() {
         }
     }
 }
+
+/// Sends keys of one server to another by MIGRATE, some of them missing.
+fn migrate(from: &mut Client, to: u16, options: &[&str], keys: &[Vec<u8>]) -> Reply {
+    let port = to.to_string();
+    let mut words: Vec<&[u8]> = vec![b"MIGRATE", b"127.0.0.1", port.as_bytes(), b"", b"3", b"5000"];
+    words.extend(options.iter().map(|option| option.as_bytes()));
+    words.push(b"KEYS");
+    words.extend(keys.iter().map(Vec::as_slice));
+    from.command(&words)
+}
+
+#[test]
+fn keys_migrate_between_servers() {
+    let (Some(redis), Some(skerry)) = (redis(), skerry()) else { return };
+    let mut random = Random::new(seed("keys_migrate_between_servers"));
+    let starts = [skerry.clone().shards(4), redis, skerry.shards(1)];
+    let servers = starts.map(|start| start.spawn());
+    let mut clients: Vec<Client> = servers.iter().map(|server| server.client()).collect();
+    clients.iter_mut().for_each(|client| drop(client.run("SELECT 3")));
+    fill(&mut clients[0], &mut random);
+    let all = keys(&mut clients[0]);
+    // Those of Redis 7.2 and later that others do not know are none here.
+    for (from, to) in [(0, 1), (1, 2), (2, 0)] {
+        let port = servers[to].port();
+        assert_eq!(migrate(&mut clients[from], port, &[], &[b"none".to_vec()]).text(), "NOKEY");
+        let digest = clients[from].run("DEBUG DIGEST");
+        assert_eq!(migrate(&mut clients[from], port, &["COPY"], &all[..3]), Reply::ok());
+        assert_eq!(clients[from].run("DEBUG DIGEST"), digest);
+        let busy = migrate(&mut clients[from], port, &[], &all[..1]).text();
+        assert!(busy.contains("BUSYKEY"), "{busy}");
+        assert_eq!(clients[from].run("DEBUG DIGEST"), digest);
+        let asked = [&all[..], &[b"none".to_vec()]].concat();
+        assert_eq!(migrate(&mut clients[from], port, &["REPLACE"], &asked), Reply::ok());
+        assert_eq!(clients[from].run("DBSIZE"), Reply::Integer(0));
+        assert_eq!(clients[to].run("DEBUG DIGEST"), digest, "from {from} to {to}");
+    }
+    let nobody = migrate(&mut clients[0], 1, &[], &all);
+    assert!(nobody.text().starts_with("IOERR"), "{nobody:?}");
+    assert_eq!(keys(&mut clients[0]), all);
+}
+
+#[test]
+fn nothing_is_lost_of_what_is_written_during_a_migration() {
+    let Some(skerry) = skerry() else { return };
+    let (from, to) = (skerry.clone().shards(2).spawn(), skerry.spawn());
+    let (mut theirs, mut written) = (to.client(), 0);
+    theirs.run("SELECT 3");
+    let mut migrating = from.client();
+    std::thread::scope(|scope| {
+        let (target, source) = (to.port(), &from);
+        let migrations = scope.spawn(move || {
+            let keys = [b"a".to_vec(), b"b".to_vec()];
+            (0..20).map(|_| migrate(&mut migrating, target, &["REPLACE"], &keys)).collect::<Vec<_>>()
+        });
+        let mut client = source.client();
+        while !migrations.is_finished() {
+            // The one that migrates takes turns with the one that writes, so that it sometimes comes through.
+            std::thread::sleep(std::time::Duration::from_micros(500));
+            for key in ["a", "b"] {
+                client.run(&format!("RPUSH {key} {written}"));
+            }
+            written += 1;
+        }
+        for reply in migrations.join().expect("the one that migrates ends") {
+            let text = reply.text();
+            assert!(["OK", "NOKEY"].contains(&text.as_str()) || text.starts_with("TRYAGAIN"), "{text}");
+        }
+    });
+    // What is left here comes behind what was taken away last, so the last element is in one place or the other.
+    let mut ours = from.client();
+    for key in ["a", "b"] {
+        let last = |client: &mut Client| client.run(&format!("LINDEX {key} -1")).text();
+        let found = [last(&mut ours), last(&mut theirs)];
+        assert!(found.contains(&(written - 1).to_string()), "{key}: {found:?}, {written} written");
+        let elements = |client: &mut Client| -> Vec<i64> {
+            let list = client.run(&format!("LRANGE {key} 0 -1"));
+            list.items().iter().map(|item| item.text().parse().expect("a number")).collect()
+        };
+        // Each list is a run without holes: nothing was cut out of the middle.
+        for list in [elements(&mut ours), elements(&mut theirs)] {
+            assert!(list.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{list:?}");
+        }
+    }
+}

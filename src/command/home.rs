@@ -109,6 +109,8 @@ pub enum Ask {
     },
     /// REPLICAOF: follows another server, or nobody any more. Replies OK once every shard knows.
     Follow(Option<Primary>),
+    /// MIGRATE: replies when the keys are there, and no more here unless they are copied.
+    Migrate(Box<MigrateRequest>),
     /// SAVE, BGSAVE, DEBUG RELOAD: shard zero does it and replies.
     Snapshot(SnapshotWish),
     /// SHUTDOWN: replies only if the server goes on.
@@ -143,6 +145,29 @@ pub enum Ask {
     Reset,
     /// DEBUG RESTART, CRASH and the like: ends the process abruptly.
     Crash(&'static str),
+}
+
+/// MIGRATE.
+#[derive(Clone, Debug, Default)]
+pub struct MigrateRequest {
+    /// The other server.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The database there.
+    pub database: i64,
+    /// How long each step there may take, milliseconds.
+    pub timeout_ms: u64,
+    /// The keys.
+    pub keys: Vec<Box<[u8]>>,
+    /// Whether they stay here.
+    pub copies: bool,
+    /// Whether keys that are there are replaced.
+    pub replaces: bool,
+    /// The user there, if it is to be named.
+    pub user: Option<Vec<u8>>,
+    /// The password there.
+    pub password: Option<Vec<u8>>,
 }
 
 /// FAILOVER.

@@ -155,6 +155,7 @@ impl Core {
                 self.reply_to(to, |reply| reply.ok());
             }
             Ask::Follow(master) => self.ask_to_follow(own, to, master),
+            Ask::Migrate(request) => self.migrate(own, to, *request),
             Ask::Snapshot(wish) => self.ask_for_snapshot(own, to, wish),
             Ask::Shutdown(flags) => {
                 let asker = self.await_reply(to).map(|ticket| (self.id, ticket));
@@ -364,6 +365,7 @@ impl Core {
             ServerMessage::Follow { home, ticket, master } => self.follow(own, master, Some((home, ticket))),
             ServerMessage::Master(stream) => self.master_reached(own, *stream),
             ServerMessage::RoleSettled => self.role_settled(own),
+            ServerMessage::Migrated(answer) => self.migrated(own, answer),
             ServerMessage::Snapshots(message) => self.tell_snapshots(own, message),
             ServerMessage::Reply { ticket, reply } => self.answer(ticket, &reply),
             ServerMessage::Shutdown { flags, asker } => self.begin_shutdown(own, flags, asker),

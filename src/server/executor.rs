@@ -15,6 +15,7 @@ use super::cron::Cron;
 use super::failover::Failover;
 use super::listening::{Listeners, Relisten};
 use super::master::Master;
+use super::migrate::Migration;
 use super::replica::Follower;
 use super::shutdown::Shutdown;
 use super::snapshot::Snapshots;
@@ -120,6 +121,10 @@ pub(super) struct Core {
     pub effect_listeners: Vec<(ShardId, u64)>,
     /// Questions to all shards that are not answered yet.
     pub tells: HashMap<Ticket, Tell, ahash::RandomState>,
+    /// MIGRATE of clients here, by their numbers.
+    pub migrations: HashMap<u64, Migration, ahash::RandomState>,
+    /// The number of the next one.
+    pub next_migration: u64,
     /// Connections accepted elsewhere that wait to be attached here.
     pub adopted: Vec<(Origin, OwnedFd)>,
     /// When waits of blocked connections are over, with the connections.
@@ -199,6 +204,8 @@ impl Executor {
             monitors: Vec::new(),
             effect_listeners: Vec::new(),
             tells: HashMap::default(),
+            migrations: HashMap::default(),
+            next_migration: 0,
             adopted: Vec::new(),
             deadlines: BTreeSet::new(),
             relisten: Vec::new(),
@@ -700,7 +707,9 @@ impl Core {
         }
         while let Some(mut finished) = self.home.finished.pop_front() {
             if finished.ticket.connection == Ticket::OF_SERVER {
-                self.barrier_passed(own, finished.ticket.sequence);
+                if !self.migration_ran(own, finished.ticket.sequence, &finished.reply) {
+                    self.barrier_passed(own, finished.ticket.sequence);
+                }
                 continue;
             }
             if let Some(wish) = finished.wish {

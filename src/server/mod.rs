@@ -18,6 +18,7 @@ mod executor;
 mod failover;
 mod listening;
 mod master;
+mod migrate;
 mod replica;
 mod replication;
 mod shutdown;

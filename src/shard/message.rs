@@ -52,6 +52,17 @@ impl Ticket {
     }
 }
 
+/// What came of sending keys to another server.
+#[derive(Clone, Debug)]
+pub struct Migrated {
+    /// Which MIGRATE of the home shard.
+    pub number: u64,
+    /// Of each key that was sent whether it is there; shorter when the connection broke.
+    pub acknowledged: Vec<bool>,
+    /// What went wrong, as the client is told.
+    pub failure: Option<String>,
+}
+
 /// Names a transaction over several shards: the home shard and its count.
 pub type TransactionId = u64;
 
@@ -442,6 +453,8 @@ pub enum ServerMessage {
     KeyReady(Ticket),
     /// Shard zero to itself: what was written before a failover is in the stream. Not answered.
     FailoverSettled,
+    /// The thread that sends keys to other servers to a home shard: what came of a MIGRATE. Not answered.
+    Migrated(Migrated),
     /// Something about replicas, to shard zero.
     ToMaster(ToMaster),
     /// Something about replicas, from shard zero.

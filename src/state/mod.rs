@@ -182,6 +182,8 @@ pub struct Server {
     pub effect_listeners: AtomicUsize,
     /// Whether expired keys are removed in the background (DEBUG SET-ACTIVE-EXPIRE).
     pub active_expire: AtomicBool,
+    /// Connections to other servers that MIGRATE keeps.
+    pub migrate_cached_sockets: AtomicU64,
     /// When a shard evicted last without a write that asked for it, in Unix milliseconds.
     pub made_room_at: AtomicI64,
     /// Whether the process is to end, unless that is called off.
@@ -208,6 +210,7 @@ impl Server {
             baseline: Mutex::default(),
             peak_bytes: AtomicU64::new(0),
             startup_bytes: AtomicU64::new(0),
+            migrate_cached_sockets: AtomicU64::new(0),
             // Any digits that no other process has: those of the run id backwards.
             replication: Replication::new(run_id.chars().rev().collect()),
             following: Following::new(config.replicaof.clone()),

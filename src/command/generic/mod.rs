@@ -5,6 +5,7 @@
 mod delete;
 mod dump;
 pub(super) mod expire;
+mod migrate;
 mod object;
 mod rename;
 pub mod scan;
@@ -21,6 +22,7 @@ use super::keys::{Begin, Find, KeyFlags};
 use super::{Command, Flags, Group, KeySpec, Merge, Route, Run};
 use crate::resp::error::DB_INDEX_OUT_OF_RANGE;
 
+pub use migrate::{migrate_drop, migrate_dump};
 pub use object::{MEMORY_USAGE, debug_object};
 
 /// One key that is only looked at.
@@ -186,6 +188,7 @@ pub const COMMANDS: &[Command] = &[
         )
         .tips(&["nondeterministic_output"])
         .categories(&["keyspace"]),
+    migrate::COMMAND,
     restoring("restore", Group::Generic, "2.6.0", Flags::WRITE.union(Flags::DENYOOM)),
     restoring(
         "restore-asking",

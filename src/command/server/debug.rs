@@ -10,7 +10,7 @@ use crate::base::number::{parse_f64, parse_i64};
 use crate::base::slot::SlotMap;
 use crate::command::args::is_word;
 use crate::command::context::Context;
-use crate::command::generic::debug_object;
+use crate::command::generic::{debug_object, migrate_drop, migrate_dump};
 use crate::command::home::{Ask, HomeContext, Reload, SnapshotWish, Then};
 use crate::command::keys::KeyFlags;
 use crate::command::notice::Notice;
@@ -55,6 +55,19 @@ pub(super) const COMMAND: Command = Command::new("debug", -2, Group::Server, Run
             "4.0.0",
             "Tells about the hash table of a value.",
             "O(1)",
+        ),
+        on_keys("debug|migrate-drop", -5, migrate_drop)
+            .flags(FLAGS.union(Flags::WRITE))
+            .keys(&[KeySpec::range(2, -1, 3, KeyFlags::RM.union(KeyFlags::DELETE))])
+            .docs(
+                "7.2.0",
+                "Removes keys that are still what was migrated.",
+                "O(N) where N is the size of the values.",
+            ),
+        on_keys("debug|migrate-dump", -3, migrate_dump).keys(KEYS).docs(
+            "7.2.0",
+            "Answers values that are to be migrated.",
+            "O(N) where N is the size of the values.",
         ),
         on_keys("debug|object", 3, debug_object).keys(KEY).docs(
             "1.0.0",

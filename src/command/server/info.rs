@@ -388,7 +388,7 @@ fn stats(of: &Subject<'_>, out: &mut String) {
         pubsubshard_channels: of.totals.pubsub_shard_channels,
         latest_fork_usec: 0,
         total_forks: 0,
-        migrate_cached_sockets: 0,
+        migrate_cached_sockets: of.server.migrate_cached_sockets.load(Ordering::Relaxed),
         slave_expires_tracked_keys: 0,
         active_defrag_hits: 0,
         active_defrag_misses: 0,

@@ -304,6 +304,27 @@ const GENERIC: Family = &[
     ),
     ("expiretime", &[key("key", 0)]),
     ("keys", &[pattern("pattern")]),
+    (
+        "migrate",
+        &[
+            string("host"),
+            integer("port"),
+            one_of("key-selector", &[key("key", 0), token("empty-string", "\"\"")]),
+            integer("destination-db"),
+            integer("timeout"),
+            token("copy", "COPY").optional().since("3.0.0"),
+            token("replace", "REPLACE").optional().since("3.0.0"),
+            one_of(
+                "authentication",
+                &[
+                    string("auth").shown_as("password").after("AUTH").since("4.0.7"),
+                    block("auth2", &[string("username"), string("password")]).after("AUTH2").since("6.0.0"),
+                ],
+            )
+            .optional(),
+            key("keys", 1).shown_as("key").after("KEYS").optional().multiple().since("3.0.6"),
+        ],
+    ),
     ("move", &[key("key", 0), integer("db")]),
     ("object|encoding", &[key("key", 0)]),
     ("object|freq", &[key("key", 0)]),
