@@ -21,6 +21,18 @@ const KEYS: [&[u8]; 12] = [
 ];
 /// Keys that mostly hold a list.
 const LISTS: [&[u8]; 4] = [b"l", b"list", b"{t}l", b"{t}list"];
+/// What DUMP of Redis 7.0 answers for values of each type, and what it never does.
+const PAYLOADS: [&[u8]; 9] = [
+    b"\x00\xc0\n\n\x00n\x9fWE\x0e\xaec\xbb",
+    b"\x12\x01\x02\x0f\x0f\x00\x00\x00\x03\x00\x81a\x02\x05\x01\x81a\x02\xff\n\x00\xa25\xf5\xc5 \xa0b\xa3",
+    b"\x10\x12\x12\x00\x00\x00\x04\x00\x81f\x02\x01\x01\x81g\x02\x81x\x02\xff\n\x00\xf2\xc5\xd7;[\x9b\xc3Z",
+    b"\x0b\x0e\x02\x00\x00\x00\x03\x00\x00\x00\x01\x00\x02\x00\x03\x00\n\x00\xa5\x02\\\xe2mnM\x1b",
+    b"\x11\x14\x14\x00\x00\x00\x04\x00\x81a\x02\x831.5\x04\x81b\x02\x02\x01\xff\n\x00\xfa\x02\xb4%\xaf\x18\x87c",
+    b"\x02\x02\x01a\x01b\n\x00\xfed!%\xeb\x03=\r",
+    b"\x00\xc0\n\n\x00n\x9fWE\x0e\xaec\xbc",
+    b"",
+    b"payload",
+];
 /// Never zero: a client that nobody serves would wait for ever.
 const TIMEOUTS: [&str; 7] = ["0.01", "0.01", "0.01", "0.002", "1e-3", "-1", "x"];
 /// Keys that mostly hold a set.
@@ -388,6 +400,7 @@ impl Generator {
             "field" => return random.pick(&FIELDS[..9]).to_vec(),
             "pattern" => return random.pick(&PATTERNS).to_vec(),
             "value" => return self.value(),
+            "payload" => return random.pick(&PAYLOADS).to_vec(),
             "member" => return random.pick(&MEMBERS).to_vec(),
             "streamkey" => return random.pick(&STREAM_KEYS).to_vec(),
             "laterid" => {

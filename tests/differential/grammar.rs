@@ -272,6 +272,8 @@ pub const COMMANDS: &[(u32, &str)] = &[
     (4, "RENAME $key $key"),
     (3, "RENAMENX $key $key"),
     (2, "MOVE $key $database"),
+    (3, "RESTORE $key ( 0 | $ms ) $payload ( REPLACE | ) ( IDLETIME $small | FREQ $small | )"),
+    (1, "RESTORE $key ( $futurems | $unixms ) $payload ABSTTL ( REPLACE | )"),
     (4, "COPY $key $key ( DB $database | ) ( REPLACE | )"),
     (1, "SCAN 0 ( MATCH $pattern | ) ( COUNT $small | ) ( TYPE $kind | )"),
     (3, "EXPIRE $key $seconds ( NX | XX | GT | LT | NX XX | XX GT | GT LT | )"),

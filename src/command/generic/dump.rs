@@ -78,7 +78,8 @@ fn try_restore(ctx: &mut Context<'_>, arguments: &[&[u8]]) -> Result<(), &'stati
         return Err(BAD_TIME);
     }
     let base = if options.is_absolute { 0 } else { ctx.now };
-    let expire = (time != 0).then(|| time.saturating_add(base));
+    // As in Redis, a time that is too far away for its type is over.
+    let expire = (time != 0).then(|| time.wrapping_add(base));
     let dumped = Dumped::open(payload).ok_or(WRONG_PAYLOAD)?;
     let restored = dumped.restore(key, expire, options.access, ctx.config, ctx.now);
     let entry = restored.map_err(|error| {
