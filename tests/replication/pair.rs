@@ -67,25 +67,32 @@ pub fn without_what_redis_keeps_to_itself(dataset: &mut Dataset) {
 /// Waits until the replica has the master's stream, and compares the datasets.
 #[track_caller]
 pub fn assert_equal(master: &Server, replica: &Server, when: &str) {
+    assert_equal_to(master, master, replica, when);
+}
+
+/// The same, but compares with another server than the master: Redis 7.0 as a master now and then holds what its stream does
+/// not say, so that its replicas, real ones as well, agree with one another but not with it.
+#[track_caller]
+pub fn assert_equal_to(master: &Server, other: &Server, replica: &Server, when: &str) {
     let (mut source, mut copy) = (master.client(), replica.client());
     // Reading every key makes the master notice those that have expired.
-    let held = dataset(&mut source);
-    let mut offsets = (String::new(), String::new());
-    wait_until("the replica has the stream", 30_000, || {
-        offsets = (
-            field(&mut source, "replication", "master_repl_offset"),
-            field(&mut copy, "replication", "slave_repl_offset"),
-        );
-        offsets.0 == offsets.1
-    });
-    let (mut held, mut copied) = (held, dataset(&mut copy));
+    dataset(&mut source);
+    let mut offsets = [String::new(), String::new()];
+    for (client, offset) in [(&mut copy, 0), (&mut other.client(), 1)] {
+        wait_until("the replica has the stream", 30_000, || {
+            let at = field(&mut source, "replication", "master_repl_offset");
+            offsets[offset] = field(client, "replication", "master_repl_offset");
+            at == offsets[offset]
+        });
+    }
+    let (mut held, mut copied) = (dataset(&mut other.client()), dataset(&mut copy));
     if master.kind() == Kind::Redis || is_redis() {
         [&mut held, &mut copied].into_iter().for_each(without_what_redis_keeps_to_itself);
     }
     if let Some(difference) = difference(&held, &copied) {
-        panic!("{when}: the replica differs at offset {}: {difference}", offsets.0);
+        panic!("{when}: the replica differs at offset {}: {difference}", offsets[0]);
     }
-    if replica.kind() == Kind::UnderTest {
+    if replica.kind() == Kind::UnderTest && master.kind() == Kind::UnderTest {
         let log = replica.log();
         let complaint = log.lines().find(|line| line.contains("CRITICAL"));
         assert!(complaint.is_none(), "{when}: {complaint:?}");
