@@ -194,6 +194,9 @@ fn wait(home: &mut HomeContext<'_>, arguments: &[&[u8]]) -> Then {
     if timeout_ms < 0 {
         return home.error("ERR timeout is negative");
     }
+    if timeout_ms > i64::MAX - home.now {
+        return home.error("ERR timeout is out of range");
+    }
     if home.server.replication.is_replica.load(std::sync::atomic::Ordering::Relaxed) {
         return home.error(
             "ERR WAIT cannot be used with replica instances. Please also note that writes to replicas are just \
