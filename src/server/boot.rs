@@ -129,6 +129,7 @@ fn start(config: Config) -> Result<(), String> {
     let shards = shards.collect();
     let shards = Arc::new(Shards::new(shards, Arc::clone(&server)));
     stop_on_signals(&shards)?;
+    notice!("Server initialized");
     // Whoever loads says when it is done.
     let is_ready = !load_at_start(&shards, &config)?;
     run(&config, &machine, mode, listeners, &shards, &hashers, seed, is_ready)?;
@@ -271,11 +272,8 @@ fn run(
                 let ring = Ring::new(RingOptions { mode, ..RingOptions::default() })
                     .map_err(|error| format!("shard {id} could not make its ring: {error}"))?;
                 let executor = Executor::new(ring, home, listeners);
-                if started.fetch_add(1, Ordering::AcqRel) + 1 == count {
-                    log::write(LogLevel::Notice, "Server initialized");
-                    if is_ready {
-                        log::write(LogLevel::Notice, format_args!("Ready to accept connections {kind}"));
-                    }
+                if started.fetch_add(1, Ordering::AcqRel) + 1 == count && is_ready {
+                    log::write(LogLevel::Notice, format_args!("Ready to accept connections {kind}"));
                 }
                 executor.run().await.map_err(|error| format!("shard {id} ended: {error}"))
             })

@@ -159,7 +159,8 @@ impl Core {
     pub fn keep_replication_time(&mut self, own: &mut Shard) {
         let (config, server) = (self.config.clone(), self.server.clone());
         let view = View { now: self.now, config: &config, registers: &server.replication };
-        self.master.keep_time(view);
+        let is_paused = server.pause.current(self.now).is_some() || self.shutdown.is_some();
+        self.master.keep_time(view, !is_paused);
         self.follow_orders(own);
         self.keep_failover(own);
     }

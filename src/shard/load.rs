@@ -3,6 +3,7 @@
 //!
 //! Keys under way are bounded, so the thread waits for the shards. What a shard cannot keep ends the load.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
@@ -190,6 +191,7 @@ impl Load {
     ) -> Result<(), LoadError> {
         if self.options.drops_expired && raw.expire_ms.is_some_and(|at_ms| at_ms < self.now) {
             done.expired_keys += 1;
+            shard.tell_removed(database, &raw.key);
             return Ok(());
         }
         let entry = match decode(raw, env.config, env.now) {
@@ -222,6 +224,17 @@ impl Load {
             None => Ok(()),
         }
     }
+}
+
+/// What a snapshot says of itself before its first key.
+pub fn fields_of(reader: impl Read) -> HashMap<String, String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut fields = HashMap::new();
+    let Ok(mut records) = Records::new(reader, false) else { return fields };
+    while let Some(Ok(Record::Aux { name, value })) = records.next() {
+        fields.insert(text(&name), text(&value));
+    }
+    fields
 }
 
 /// Loads a snapshot from `reader`, of which no byte more is taken than the snapshot has. Blocks: it is for a thread of its own.

@@ -399,6 +399,12 @@ impl Shard {
         }
     }
 
+    /// Replicas have a key that is left out here because its time is over.
+    pub fn tell_removed(&mut self, database: usize, key: &[u8]) {
+        self.effects.push(database, &[b"DEL".as_slice(), key]);
+        self.record_local();
+    }
+
     /// Switches the collection of effects; only while no transaction is under way (under a barrier).
     pub fn set_effects(&mut self, on: bool) {
         self.effects.on = on;

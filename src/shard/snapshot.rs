@@ -244,6 +244,8 @@ pub enum ToSnapshots {
         /// What came of it.
         result: Result<u64, String>,
     },
+    /// The file that is being loaded at the start is of a stream that goes on.
+    GoOn,
     /// The file was loaded at the start of the server.
     Loaded(Box<Report>),
     /// DEBUG RELOAD is done.

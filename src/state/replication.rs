@@ -8,6 +8,9 @@ use rand::Rng;
 
 use crate::base::clock::UnixMillis;
 
+/// Digits of a replication id.
+pub const ID_LENGTH: usize = 40;
+
 /// The names of the stream that this server has: its own, and the one that it took over at its promotion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
@@ -71,6 +74,8 @@ pub struct BacklogInfo {
     pub first_offset: u64,
     /// Bytes in it.
     pub length: u64,
+    /// Bytes that have left it and that replicas have yet to take.
+    pub overflow: u64,
 }
 
 /// How far a failover is.
@@ -196,7 +201,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A new replication id: 40 hexadecimal digits that no other server has.
 pub fn random_id(rng: &mut impl Rng) -> String {
-    (0..40).map(|_| char::from_digit(rng.random_range(0..16), 16).unwrap_or('0')).collect()
+    (0..ID_LENGTH).map(|_| char::from_digit(rng.random_range(0..16), 16).unwrap_or('0')).collect()
 }
 
 #[cfg(test)]

@@ -234,6 +234,7 @@ fn memory(of: &Subject<'_>, out: &mut String) {
     let figures = MemoryFigures::of(of.server, &of.totals);
     let system = process::machine_bytes();
     let resident_excess = figures.resident as i64 - figures.used as i64;
+    let backlog = of.server.replication.backlog();
     fields!(out,
         used_memory: figures.used,
         used_memory_human: human(figures.used),
@@ -276,9 +277,9 @@ fn memory(of: &Subject<'_>, out: &mut String) {
         mem_fragmentation_ratio: format_args!("{:.2}", figures.resident_ratio()),
         mem_fragmentation_bytes: resident_excess,
         mem_not_counted_for_evict: of.totals.lazy_bytes,
-        mem_replication_backlog: 0,
-        mem_total_replication_buffers: 0,
-        mem_clients_slaves: 0,
+        mem_replication_backlog: backlog.length,
+        mem_total_replication_buffers: backlog.length + backlog.overflow,
+        mem_clients_slaves: backlog.overflow,
         mem_clients_normal: of.totals.client_bytes,
         mem_cluster_links: 0,
         mem_aof_buffer: 0,

@@ -61,6 +61,11 @@ impl Follower {
         self.phase == Phase::Online
     }
 
+    /// Whether it has the dataset of the master, or will in a moment.
+    pub fn is_in_touch(&self) -> bool {
+        matches!(self.phase, Phase::Loading | Phase::Online)
+    }
+
     /// Whether it waits for the line that begins its snapshot; until then it must hear from time to time that the master lives.
     pub fn awaits_snapshot(&self) -> bool {
         matches!(self.phase, Phase::Waiting | Phase::Cutting(_))
@@ -69,6 +74,12 @@ impl Follower {
     /// Seconds since it last acknowledged anything.
     pub fn lag_seconds(&self, now: UnixMillis) -> u64 {
         u64::try_from((now - self.acknowledged_at) / 1000).unwrap_or(0)
+    }
+
+    /// Bytes that it has yet to take and that are not in the backlog.
+    pub fn overflow_bytes(&self) -> u64 {
+        let end = self.overflow.as_ref().map_or(0, Overflow::end);
+        end.saturating_sub(self.position.unwrap_or(end))
     }
 
     /// As registers show it.

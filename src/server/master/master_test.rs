@@ -239,10 +239,10 @@ fn the_history_ends_with_the_backlog() {
     let id = world.registers.history().id;
     world.with(|master, view| master.follower_gone(view, (0, 1)));
     world.now += 9_000;
-    world.with(|master, view| master.keep_time(view));
+    world.with(|master, view| master.keep_time(view, true));
     assert!(world.master.has_backlog());
     world.now += 2_000;
-    world.with(|master, view| master.keep_time(view));
+    world.with(|master, view| master.keep_time(view, true));
     assert!(!world.master.has_backlog());
     assert_ne!(world.registers.history().id, id);
 }

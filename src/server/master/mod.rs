@@ -176,12 +176,12 @@ impl Master {
         self.publish_replicas(view);
     }
 
-    /// What happens by the clock.
-    pub fn keep_time(&mut self, view: View<'_>) {
+    /// What happens by the clock. `may_ping` is false while the stream is to stay as it is.
+    pub fn keep_time(&mut self, view: View<'_>, may_ping: bool) {
         let ping_ms = 1000 * view.config.repl_ping_replica_period as i64;
         let (timeout, ttl) = (view.config.repl_timeout, view.config.repl_backlog_ttl);
         let is_master = !view.registers.is_replica.load(std::sync::atomic::Ordering::Relaxed);
-        if is_master && self.has_followers() && view.now - self.pinged_at >= ping_ms {
+        if is_master && may_ping && self.has_followers() && view.now - self.pinged_at >= ping_ms {
             self.pinged_at = view.now;
             self.append(view, PING);
         }
@@ -219,6 +219,7 @@ impl Master {
                 is_active: true,
                 first_offset: backlog.start() + 1,
                 length: backlog.end() - backlog.start(),
+                overflow: self.followers.iter().map(Follower::overflow_bytes).sum(),
             }
         }));
     }
@@ -226,7 +227,7 @@ impl Master {
     fn publish_replicas(&self, view: View<'_>) {
         let lag_max = view.config.min_replicas_max_lag;
         let is_good =
-            |follower: &&Follower| follower.is_online() && follower.lag_seconds(view.now) <= lag_max;
+            |follower: &&Follower| follower.is_in_touch() && follower.lag_seconds(view.now) <= lag_max;
         let good = self.followers.iter().filter(is_good).count();
         view.registers.good_replicas.store(good, std::sync::atomic::Ordering::Release);
         view.registers.set_replicas(self.followers.iter().map(Follower::info).collect());

@@ -3,9 +3,7 @@
 
 use crate::command::effect::encode;
 use crate::notice;
-
-/// Hexadecimal digits of a replication id.
-pub(super) const ID_LENGTH: usize = 40;
+use crate::state::replication::ID_LENGTH;
 
 /// What a replica says of itself, and where it would go on.
 #[derive(Clone, Debug, Default)]

@@ -12,12 +12,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use self::handshake::ID_LENGTH;
 use self::link::{Attempt, Leash};
 pub(super) use self::progress::Progress;
 use super::barrier::{MASTER_SNAPSHOT_BARRIER, ROLE_BARRIER};
 use super::connection::{Connection, Phase};
 use super::executor::{Core, Executor};
+use super::snapshot::history_of;
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
 use crate::command::effect::encode;
@@ -368,16 +368,15 @@ impl Core {
 
     /// A replica has loaded its file: if that says where in the master's stream it stands, the link goes on from there.
     pub fn resume_loaded(&mut self, report: &Report) {
-        let (Some(id), Some(offset)) = (report.field("repl-id"), report.field("repl-offset")) else { return };
-        let Ok(offset) = offset.parse() else { return };
-        if self.server.following.master().is_none() || id.len() != ID_LENGTH {
+        let Some((id, offset)) = history_of(|name| report.field(name)) else { return };
+        if self.server.following.master().is_none() {
             return;
         }
         let database = report.field("repl-stream-db").and_then(|index| index.parse().ok()).unwrap_or(0);
-        self.server.replication.set_history(History { id: id.to_owned(), second: None });
+        self.server.replication.set_history(History { id: id.clone(), second: None });
         self.server.replication.offset.store(offset, Ordering::Release);
         self.publish_applied(offset, offset);
-        self.follower.resume = Some(Position { id: id.to_owned(), offset, database });
+        self.follower.resume = Some(Position { id, offset, database });
     }
 
     /// The database that is selected where the master's stream is applied.

@@ -16,10 +16,11 @@ use crate::server::barrier::{ADOPT_BARRIER, RELOAD_BARRIER};
 use crate::server::executor::Core;
 use crate::server::snapshot::Purpose;
 use crate::shard::cell::Shards;
-use crate::shard::load::{LoadError, Options, Report, load};
+use crate::shard::load::{LoadError, Options, Report, fields_of, load};
 use crate::shard::message::{Message, ServerMessage, Ticket};
 use crate::shard::owner::Shard;
 use crate::shard::snapshot::ToSnapshots;
+use crate::state::replication::{History, ID_LENGTH};
 use crate::{notice, warning};
 
 /// Bytes that are read of the file at once.
@@ -38,6 +39,9 @@ pub(in crate::server) fn load_at_start(shards: &Arc<Shards>, config: &Config) ->
             ));
         }
     };
+    if config.replicaof.is_none() {
+        go_on_with_history(shards, &config.dbfilename);
+    }
     shards.server.persistence.loading.is_on.store(true, Ordering::Release);
     let options = Options {
         is_checked: config.rdbchecksum,
@@ -67,6 +71,27 @@ pub(in crate::server) fn load_at_start(shards: &Arc<Shards>, config: &Config) ->
     };
     let started = std::thread::Builder::new().name("loader".into()).spawn(thread);
     started.map(|_| true).map_err(|error| format!("Can't start the thread that loads the dataset: {error}"))
+}
+
+/// A master that starts with its file goes on with the stream that the file is of, so that its replicas may resume. From then on
+/// effects are collected: keys that are left out because their time is over are deletions for replicas. Before any executor
+/// runs.
+fn go_on_with_history(shards: &Shards, name: &Path) {
+    let fields = File::open(name).map(|file| fields_of(BufReader::new(file))).unwrap_or_default();
+    let Some((id, offset)) = history_of(|name| fields.get(name).map(String::as_str)) else { return };
+    notice!("Going on with the history {id} at offset {offset} of the RDB file");
+    let registers = &shards.server.replication;
+    let own = registers.history().id;
+    registers.set_history(History { id: own, second: Some((id, offset)) });
+    registers.offset.store(offset, Ordering::Release);
+    (0..shards.len()).for_each(|shard| shards.own(shard).set_effects(true));
+    shards.send(0, Message::Server(ServerMessage::Snapshots(ToSnapshots::GoOn)));
+}
+
+/// What a snapshot says of the stream that it is of: the history's id, and the offset.
+pub(in crate::server) fn history_of<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Option<(String, u64)> {
+    let (id, offset) = (field("repl-id")?, field("repl-offset")?.parse().ok()?);
+    (id.len() == ID_LENGTH).then(|| (id.to_owned(), offset))
 }
 
 fn load_file(shards: &Shards, file: &File, options: Options) -> Result<Report, LoadError> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
-pub(super) use self::load::load_at_start;
+pub(super) use self::load::{history_of, load_at_start};
 pub(super) use self::sink::{SnapshotSink, remove_temporary_file};
 use self::write::{GIVEN_UP, Preface};
 use super::barrier::CUT_BARRIER;
@@ -193,18 +193,21 @@ impl Core {
 
     /// What a snapshot says of where it comes from.
     fn preface(&self, offset: u64) -> Preface {
-        let history = self.server.replication.history();
+        let mut fields = vec![
+            ("redis-ver", crate::command::server::REDIS_VERSION.to_owned()),
+            ("redis-bits", usize::BITS.to_string()),
+            ("ctime", (self.now / 1000).to_string()),
+            ("used-mem", self.server.used_memory().to_string()),
+        ];
+        // Without a backlog there is no stream that the dataset would be of.
+        if self.server.replication.backlog().is_active {
+            fields.push(("repl-stream-db", self.stream_database().to_string()));
+            fields.push(("repl-id", self.server.replication.history().id));
+            fields.push(("repl-offset", offset.to_string()));
+        }
+        fields.push(("aof-base", "0".to_owned()));
         Preface {
-            fields: vec![
-                ("redis-ver", crate::command::server::REDIS_VERSION.to_owned()),
-                ("redis-bits", usize::BITS.to_string()),
-                ("ctime", (self.now / 1000).to_string()),
-                ("used-mem", self.server.used_memory().to_string()),
-                ("repl-stream-db", self.stream_database().to_string()),
-                ("repl-id", history.id),
-                ("repl-offset", offset.to_string()),
-                ("aof-base", "0".to_owned()),
-            ],
+            fields,
             has_checksum: self.config.rdbchecksum,
             key_delay: self.config.rdb_key_save_delay_us,
         }
@@ -222,6 +225,7 @@ impl Core {
                 self.begin_snapshot(own);
                 self.go_on_with_shutdown();
             }
+            ToSnapshots::GoOn => self.resume_stream(),
             ToSnapshots::Loaded(report) => self.take_loaded(&report),
             ToSnapshots::Reloaded { asker, result } => self.reloaded(asker, result),
             ToSnapshots::Adopt { number, done } => self.adopt_loaded(own, number, done),
