@@ -17,8 +17,8 @@ use crate::store::hash::{Hash, HashView, Pair};
 use crate::store::list::List;
 use crate::store::listpack::{Encoded, Entries};
 use crate::store::packed::Element;
-use crate::store::set::{IntsRef, SetView};
-use crate::store::sorted_set::SortedSetView;
+use crate::store::set::{IntsRef, Set, SetView};
+use crate::store::sorted_set::{SortedSet, SortedSetView};
 use crate::store::value::{Collection, Kind};
 use crate::store::{Entry, Value, ValueRef};
 
@@ -29,6 +29,13 @@ const COMPRESSED_MIN: usize = 21;
 /// Packed collections of more bytes than this are written element by element, and so are elements of lists: what Redis takes
 /// for safe in a listpack.
 const LISTPACK_BYTES_MAX: usize = 1 << 30;
+
+/// Elements of a large value that are written at one go.
+const SLICE_ELEMENTS: usize = 1024;
+/// Bytes of a string that are reckoned as an element.
+const ELEMENT_BYTES: usize = 256;
+/// Strings of more bytes are written in slices, and then not compressed.
+const STRING_BYTES_MAX: usize = 1 << 20;
 
 /// Which version of the format to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -199,6 +206,23 @@ impl Writer {
 
     /// A key with its deadline, access clock and value.
     pub fn push_entry(&mut self, out: &mut Vec<u8>, entry: &Entry) {
+        let rest = self.begin_entry(out, entry, usize::MAX);
+        self.end_value(out, entry.value(), rest);
+    }
+
+    /// A key as [`Writer::push_entry`] writes it, but of a large value perhaps the beginning only. Then it answers where
+    /// [`Writer::push_some`] is to go on.
+    pub fn push_beginning(&mut self, out: &mut Vec<u8>, entry: &Entry) -> Option<u64> {
+        self.begin_entry(out, entry, STRING_BYTES_MAX)
+    }
+
+    /// Some more of a value that has not changed since its beginning was written; where to go on, or `None` when that was all.
+    pub fn push_some(&mut self, out: &mut Vec<u8>, entry: &Entry, from: u64) -> Option<u64> {
+        self.push_elements(out, entry.value(), from, SLICE_ELEMENTS)
+    }
+
+    /// A key, and its value at least as far as it takes little time, with strings of up to so many bytes.
+    fn begin_entry(&mut self, out: &mut Vec<u8>, entry: &Entry, string_bytes_max: usize) -> Option<u64> {
         if let Some(at_ms) = entry.expire_at() {
             out.push(code::EXPIRE_MS);
             out.extend_from_slice(&at_ms.to_le_bytes());
@@ -216,48 +240,105 @@ impl Writer {
         let kind_at = out.len();
         out.push(0);
         self.push_string(out, entry.key());
-        out[kind_at] = self.push_value(out, entry.value());
+        let (kind, rest) = self.begin_value(out, entry.value(), string_bytes_max);
+        out[kind_at] = kind;
+        rest
     }
 
     /// What a value is, before the value itself, as a dumped one begins.
     pub fn push_kind_and_value(&mut self, out: &mut Vec<u8>, value: ValueRef<'_>) {
         let kind_at = out.len();
         out.push(0);
-        out[kind_at] = self.push_value(out, value);
+        let (kind, rest) = self.begin_value(out, value, usize::MAX);
+        out[kind_at] = kind;
+        self.end_value(out, value, rest);
     }
 
-    /// Writes a value and returns what it is.
-    fn push_value(&mut self, out: &mut Vec<u8>, value: ValueRef<'_>) -> u8 {
+    fn end_value(&mut self, out: &mut Vec<u8>, value: ValueRef<'_>, mut rest: Option<u64>) {
+        while let Some(from) = rest {
+            rest = self.push_elements(out, value, from, usize::MAX);
+        }
+    }
+
+    /// Writes a value, or what stands before its elements. Returns what it is, and where to go on with the elements.
+    fn begin_value(
+        &mut self,
+        out: &mut Vec<u8>,
+        value: ValueRef<'_>,
+        string_bytes_max: usize,
+    ) -> (u8, Option<u64>) {
         match value {
-            ValueRef::Int(int) => {
-                self.push_element(out, Element::Int(int));
-                kind::STRING
+            ValueRef::Object(Value::String(bytes)) if bytes.len() > string_bytes_max => {
+                push_length(out, bytes.len() as u64);
+                (kind::STRING, Some(0))
             }
-            ValueRef::Bytes(bytes) => {
+            ValueRef::Object(Value::String(bytes)) => {
                 self.push_string(out, bytes);
-                kind::STRING
+                (kind::STRING, None)
             }
-            ValueRef::Ints(ints) => self.push_ints(out, ints),
-            ValueRef::Packed(Kind::Hash, packed) => {
-                Hash::view_packed(packed).map_or(kind::HASH, |hash| self.push_hash(out, hash))
+            ValueRef::Object(Value::List(list)) => {
+                push_length(out, list.nodes().len() as u64);
+                (kind::LIST_QUICKLIST_2, Some(0))
             }
-            ValueRef::Packed(Kind::Set, packed) => self.push_set(out, SetView::Packed(packed)),
+            ValueRef::Object(Value::Hash(hash)) => self.begin_hash(out, hash.view()),
+            ValueRef::Object(Value::Set(set)) => self.begin_set(out, set.view()),
+            ValueRef::Object(Value::SortedSet(set)) => self.begin_sorted_set(out, set.view()),
+            ValueRef::Object(Value::Stream(stream)) => (self.begin_stream(out, stream), Some(0)),
+            ValueRef::Packed(Kind::Hash, packed) => match Hash::view_packed(packed) {
+                Some(hash) => self.begin_hash(out, hash),
+                None => unreachable!("hashes can be packed"),
+            },
+            ValueRef::Packed(Kind::Set, packed) => self.begin_set(out, SetView::Packed(packed)),
             ValueRef::Packed(Kind::SortedSet, packed) => {
-                self.push_sorted_set(out, SortedSetView::Packed(packed))
+                self.begin_sorted_set(out, SortedSetView::Packed(packed))
             }
             ValueRef::Packed(Kind::List | Kind::Stream, _) => {
                 unreachable!("lists and streams are never packed into an entry")
             }
-            ValueRef::Object(Value::String(bytes)) => {
-                self.push_string(out, bytes);
-                kind::STRING
+            ValueRef::Ints(ints) => (self.push_ints(out, ints), None),
+            ValueRef::Int(int) => {
+                self.push_element(out, Element::Int(int));
+                (kind::STRING, None)
             }
-            ValueRef::Object(Value::List(list)) => self.push_list(out, list),
-            ValueRef::Object(Value::Hash(hash)) => self.push_hash(out, hash.view()),
-            ValueRef::Object(Value::Set(set)) => self.push_set(out, set.view()),
-            ValueRef::Object(Value::SortedSet(set)) => self.push_sorted_set(out, set.view()),
-            ValueRef::Object(Value::Stream(stream)) => self.push_stream(out, stream),
+            ValueRef::Bytes(bytes) => {
+                self.push_string(out, bytes);
+                (kind::STRING, None)
+            }
         }
+    }
+
+    /// Writes about so many elements of a value from a place on; where to go on, or `None` at the end.
+    ///
+    /// What a place is depends on the value: a number of bytes or nodes, a place in a table, or how many are left.
+    fn push_elements(
+        &mut self,
+        out: &mut Vec<u8>,
+        value: ValueRef<'_>,
+        from: u64,
+        count: usize,
+    ) -> Option<u64> {
+        let next = match value {
+            ValueRef::Object(Value::String(bytes)) => {
+                let rest = bytes.get(from as usize..).unwrap_or_default();
+                let (slice, rest) = rest.split_at(rest.len().min(count.saturating_mul(ELEMENT_BYTES)));
+                out.extend_from_slice(slice);
+                if rest.is_empty() { 0 } else { from + slice.len() as u64 }
+            }
+            ValueRef::Object(Value::List(list)) => self.push_nodes(out, list, from, count),
+            ValueRef::Object(Value::Stream(stream)) => self.push_stream_nodes(out, stream, from, count),
+            value => {
+                if let Some(hash) = Hash::view_in(value) {
+                    self.push_fields(out, hash, from, count)
+                } else if let Some(set) = Set::view_in(value) {
+                    self.push_members(out, set, from, count)
+                } else if let Some(set) = SortedSet::view_in(value) {
+                    self.push_scores(out, set, from, count)
+                } else {
+                    0
+                }
+            }
+        };
+        (next != 0).then_some(next)
     }
 
     /// A string in the form that takes the fewest bytes.
@@ -313,22 +394,28 @@ impl Writer {
         });
     }
 
-    fn push_list(&mut self, out: &mut Vec<u8>, list: &List) -> u8 {
+    /// Writes nodes of a list from the number `from` on; the number of the next one, zero at the end.
+    fn push_nodes(&mut self, out: &mut Vec<u8>, list: &List, from: u64, count: usize) -> u64 {
         let nodes = list.nodes();
-        push_length(out, nodes.len() as u64);
-        for (count, entries) in nodes {
-            if let Some(element) = Entries::new(entries).next()
-                && count == 1
-                && entries.len() > LISTPACK_BYTES_MAX
-            {
-                push_length(out, container::PLAIN);
-                self.push_element(out, element);
-                continue;
+        let (total, mut next, mut left) = (nodes.len() as u64, from, count);
+        for (elements, entries) in nodes.skip(from as usize) {
+            match Entries::new(entries).next() {
+                Some(element) if elements == 1 && entries.len() > LISTPACK_BYTES_MAX => {
+                    push_length(out, container::PLAIN);
+                    self.push_element(out, element);
+                }
+                _ => {
+                    push_length(out, container::PACKED);
+                    self.push_listpack(out, elements, |blob| blob.extend_from_slice(entries));
+                }
             }
-            push_length(out, container::PACKED);
-            self.push_listpack(out, count, |blob| blob.extend_from_slice(entries));
+            next += 1;
+            left = left.saturating_sub(elements);
+            if left == 0 {
+                break;
+            }
         }
-        kind::LIST_QUICKLIST_2
+        if next == total { 0 } else { next }
     }
 
     fn push_ints(&mut self, out: &mut Vec<u8>, ints: IntsRef<'_>) -> u8 {
@@ -342,72 +429,94 @@ impl Writer {
         kind::SET_INTSET
     }
 
-    fn push_set(&mut self, out: &mut Vec<u8>, set: SetView<'_>) -> u8 {
+    fn begin_set(&mut self, out: &mut Vec<u8>, set: SetView<'_>) -> (u8, Option<u64>) {
         match set {
-            SetView::Ints(ints) => self.push_ints(out, ints),
+            SetView::Ints(ints) => (self.push_ints(out, ints), None),
             SetView::Packed(packed)
                 if self.options.version >= Version::Twelve && packed.bytes_len() <= LISTPACK_BYTES_MAX =>
             {
                 self.push_listpack(out, packed.len(), |blob| {
                     packed.iter().for_each(|member| Encoded::new(member).append(blob));
                 });
-                kind::SET_LISTPACK
+                (kind::SET_LISTPACK, None)
             }
             SetView::Packed(_) | SetView::Table(_) => {
                 push_length(out, set.len() as u64);
+                (kind::SET, Some(0))
+            }
+        }
+    }
+
+    /// Writes members of a set from a place in its table on; the next place, zero at the end.
+    fn push_members(&mut self, out: &mut Vec<u8>, set: SetView<'_>, from: u64, count: usize) -> u64 {
+        match set.table() {
+            Some(table) => table.scan(from, count, |entry| self.push_string(out, entry.key())),
+            None => {
                 set.iter().for_each(|member| self.push_element(out, member));
-                kind::SET
+                0
             }
         }
     }
 
-    fn push_sorted_set(&mut self, out: &mut Vec<u8>, set: SortedSetView<'_>) -> u8 {
-        match set {
-            SortedSetView::Packed(packed) if packed.bytes_len() <= LISTPACK_BYTES_MAX => {
-                self.push_listpack(out, 2 * set.len(), |blob| {
-                    set.visit(0..set.len(), false, |member, score| {
-                        Encoded::new(Element::of(member)).append(blob);
-                        // As text, unless it is an integer.
-                        Encoded::new(Element::of(format_f64(score).as_bytes())).append(blob);
-                    });
+    fn begin_sorted_set(&mut self, out: &mut Vec<u8>, set: SortedSetView<'_>) -> (u8, Option<u64>) {
+        if let SortedSetView::Packed(packed) = set
+            && packed.bytes_len() <= LISTPACK_BYTES_MAX
+        {
+            self.push_listpack(out, 2 * set.len(), |blob| {
+                set.visit(0..set.len(), false, |member, score| {
+                    Encoded::new(Element::of(member)).append(blob);
+                    // As text, unless it is an integer.
+                    Encoded::new(Element::of(format_f64(score).as_bytes())).append(blob);
                 });
-                kind::SORTED_SET_LISTPACK
-            }
-            SortedSetView::Packed(_) | SortedSetView::Tree(_) => {
-                push_length(out, set.len() as u64);
-                // From the greatest down, so that Redis inserts each at the front of those that it has.
-                set.visit(0..set.len(), true, |member, score| {
-                    self.push_string(out, member);
-                    out.extend_from_slice(&score.to_le_bytes());
-                });
-                kind::SORTED_SET_2
-            }
+            });
+            return (kind::SORTED_SET_LISTPACK, None);
         }
+        push_length(out, set.len() as u64);
+        (kind::SORTED_SET_2, Some(set.len() as u64))
     }
 
-    fn push_hash(&mut self, out: &mut Vec<u8>, hash: HashView<'_>) -> u8 {
+    /// Writes members and scores of a sorted set of which so many are `left`; how many still are. They come from the greatest
+    /// down, so that Redis inserts each at the front of those that it has.
+    fn push_scores(&mut self, out: &mut Vec<u8>, set: SortedSetView<'_>, left: u64, count: usize) -> u64 {
+        let end = left as usize;
+        let start = end.saturating_sub(count);
+        set.visit(start..end, true, |member, score| {
+            self.push_string(out, member);
+            out.extend_from_slice(&score.to_le_bytes());
+        });
+        start as u64
+    }
+
+    fn begin_hash(&mut self, out: &mut Vec<u8>, hash: HashView<'_>) -> (u8, Option<u64>) {
         let earliest = hash.earliest_deadline();
         if let Some((pairs, bytes)) = hash.packed()
             && bytes <= LISTPACK_BYTES_MAX
         {
-            return match earliest {
+            let kind = match earliest {
                 Some(earliest) => self.push_pairs_with_deadlines(out, pairs.collect(), earliest),
                 None => self.push_pairs(out, hash.len(), pairs),
             };
+            return (kind, None);
         }
         if let Some(earliest) = earliest {
             out.extend_from_slice(&earliest.to_le_bytes());
         }
         push_length(out, hash.len() as u64);
-        hash.each(|pair| {
+        (if earliest.is_some() { kind::HASH_DEADLINES } else { kind::HASH }, Some(0))
+    }
+
+    /// Writes fields and values, with deadlines if there is one, from a place in the table on; the next place, zero at the
+    /// end.
+    fn push_fields(&mut self, out: &mut Vec<u8>, hash: HashView<'_>, from: u64, count: usize) -> u64 {
+        let earliest = hash.earliest_deadline();
+        hash.scan(from, count, |pair| {
             if let Some(earliest) = earliest {
                 let after = pair.deadline.map_or(0, |at_ms| at_ms.saturating_sub(earliest) + 1);
                 push_length(out, after as u64);
             }
             self.push_element(out, pair.field);
             self.push_element(out, pair.value);
-        });
-        if earliest.is_some() { kind::HASH_DEADLINES } else { kind::HASH }
+        })
     }
 
     fn push_pairs<'a>(

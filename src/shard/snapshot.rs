@@ -160,6 +160,7 @@ impl Cutter for Taker {
             database: index,
             piece: Vec::new(),
             keys: 0,
+            large: Vec::new(),
             is_whole: false,
         })
     }
@@ -183,12 +184,27 @@ struct Taking {
     database: usize,
     piece: Vec<u8>,
     keys: u64,
+    /// The large entry that was begun: it is a piece of its own.
+    large: Vec<u8>,
     is_whole: bool,
 }
 
 impl Taking {
     fn send(&mut self) {
         let piece = Piece { bytes: std::mem::take(&mut self.piece), keys: std::mem::take(&mut self.keys) };
+        self.send_piece(piece);
+    }
+
+    /// Sends the large entry if it is whole, of which `rest` says where it goes on.
+    fn end_large(&mut self, rest: Option<u64>) -> Option<u64> {
+        if rest.is_none() {
+            let piece = Piece { bytes: std::mem::take(&mut self.large), keys: 1 };
+            self.send_piece(piece);
+        }
+        rest
+    }
+
+    fn send_piece(&self, piece: Piece) {
         self.progress.ahead_bytes.fetch_add(piece.bytes.len(), Ordering::AcqRel);
         if self.sender.send(piece).is_err() {
             self.progress.fail();
@@ -207,6 +223,17 @@ impl Sink for Taking {
         if self.piece.len() >= PIECE_BYTES {
             self.send();
         }
+    }
+
+    fn large_entry(&mut self, entry: &Entry) -> Option<u64> {
+        push_select(&mut self.large, self.database);
+        let rest = self.writer.push_beginning(&mut self.large, entry);
+        self.end_large(rest)
+    }
+
+    fn large_entry_goes_on(&mut self, entry: &Entry, from: u64) -> Option<u64> {
+        let rest = self.writer.push_some(&mut self.large, entry, from);
+        self.end_large(rest)
     }
 
     fn finish(mut self: Box<Self>) {

@@ -5,7 +5,7 @@
 //! an entry, add one or take one out first has its group passed ([`Cut::before_change`]), unless that was done; a walk in
 //! slices passes all other groups ([`Cut::walk`]). Groups are ranges of hashes, so nothing depends on how the table's
 //! segments split and merge meanwhile. A large entry is not passed with its group, where it would be a long wait for a small
-//! change, but when the walk comes to it or when it is itself about to change.
+//! change, but in slices when the walk comes to it. What is left of it is passed at one go when it is itself about to change.
 //!
 //! What a sink makes of entries is decided above.
 
@@ -29,6 +29,18 @@ const LARGE_BYTES: usize = 64 * 1024;
 pub trait Sink: Send {
     /// An entry as it was at the cut.
     fn entry(&mut self, entry: &Entry);
+
+    /// The beginning of a large entry, perhaps all of it (`None`), else where [`Sink::large_entry_goes_on`] follows. Others may
+    /// come between.
+    fn large_entry(&mut self, entry: &Entry) -> Option<u64> {
+        self.entry(entry);
+        None
+    }
+
+    /// Some more of the large entry that was begun; where to go on.
+    fn large_entry_goes_on(&mut self, _entry: &Entry, _from: u64) -> Option<u64> {
+        None
+    }
 
     /// Every entry was passed. A sink that is dropped before has not got them all.
     fn finish(self: Box<Self>);
@@ -74,6 +86,8 @@ pub(super) struct Cut {
     next: usize,
     /// Hashes of large entries of groups that were passed, which were not.
     large: AHashSet<u64>,
+    /// Hash of the large entry that was begun, and where it goes on.
+    begun: Option<(u64, u64)>,
     sink: Box<dyn Sink>,
 }
 
@@ -88,6 +102,7 @@ impl Cut {
             groups,
             next: 0,
             large: AHashSet::new(),
+            begun: None,
             sink,
         }
     }
@@ -102,13 +117,23 @@ impl Cut {
         if !self.large.is_empty() && self.large.remove(&hash) {
             self.pass_large(table, hash);
         }
+        if let Some((begun, mut from)) = self.begun
+            && begun == hash
+        {
+            while let Some(next) = self.go_on(table, hash, from) {
+                from = next;
+            }
+            self.begun = None;
+        }
     }
 
     /// Passes some more entries; whether that was all.
     pub(super) fn walk(&mut self, table: &Table) -> bool {
-        if let Some(&hash) = self.large.iter().next() {
+        if let Some((hash, from)) = self.begun {
+            self.begun = self.go_on(table, hash, from).map(|next| (hash, next));
+        } else if let Some(&hash) = self.large.iter().next() {
             self.large.remove(&hash);
-            self.pass_large(table, hash);
+            self.begin_large(table, hash);
         } else {
             while self.next < self.groups && self.is_passed(self.next) {
                 self.next += 1;
@@ -118,7 +143,7 @@ impl Cut {
             self.pass(table, self.next, end);
             self.next = end;
         }
-        self.next == self.groups && self.large.is_empty()
+        self.next == self.groups && self.large.is_empty() && self.begun.is_none()
     }
 
     /// Ends a cut of which the walk is through.
@@ -149,14 +174,37 @@ impl Cut {
     }
 
     fn pass_large(&mut self, table: &Table, hash: u64) {
-        let place = Table::place(hash);
         let sink = &mut self.sink;
-        table.visit_places(place, place, |_, entry| {
-            if entry.memory_usage() > LARGE_BYTES {
-                sink.entry(entry);
-            }
-        });
+        visit_large(table, hash, |entry| sink.entry(entry));
     }
+
+    /// Begins to pass a large entry, unless there are two of one hash: these are passed at once.
+    fn begin_large(&mut self, table: &Table, hash: u64) {
+        let mut count = 0;
+        visit_large(table, hash, |_| count += 1);
+        if count > 1 {
+            return self.pass_large(table, hash);
+        }
+        let (sink, mut rest) = (&mut self.sink, None);
+        visit_large(table, hash, |entry| rest = sink.large_entry(entry));
+        self.begun = rest.map(|from| (hash, from));
+    }
+
+    fn go_on(&mut self, table: &Table, hash: u64, from: u64) -> Option<u64> {
+        let (sink, mut rest) = (&mut self.sink, None);
+        visit_large(table, hash, |entry| rest = sink.large_entry_goes_on(entry, from));
+        rest
+    }
+}
+
+/// Visits the large entries of a hash.
+fn visit_large(table: &Table, hash: u64, mut visit: impl FnMut(&Entry)) {
+    let place = Table::place(hash);
+    table.visit_places(place, place, |_, entry| {
+        if entry.memory_usage() > LARGE_BYTES {
+            visit(entry);
+        }
+    });
 }
 
 impl Keyspace {

@@ -31,6 +31,25 @@ struct Collector(Arc<Mutex<Seen>>);
 struct Collecting {
     seen: Arc<Mutex<Seen>>,
     database: usize,
+    /// What was seen of the large entry that was begun.
+    begun: Vec<u8>,
+}
+
+impl Collecting {
+    /// Takes a slice of a large entry; where the next one begins.
+    fn take(&mut self, entry: &Entry, from: usize) -> Option<u64> {
+        const SLICE: usize = 30_000;
+        let (name, (value, expire)) = described(self.database, entry);
+        let end = value.len().min(from + SLICE);
+        self.begun.extend_from_slice(&value[from..end]);
+        if end < value.len() {
+            return Some(end as u64);
+        }
+        let content = (std::mem::take(&mut self.begun), expire);
+        let earlier = self.seen.lock().unwrap().entries.insert(name, content);
+        assert!(earlier.is_none(), "an entry was passed twice");
+        None
+    }
 }
 
 impl Cutter for Collector {
@@ -46,7 +65,7 @@ impl Cutter for Collector {
 
     fn sink(&mut self, database: usize, _: &Database) -> Box<dyn Sink> {
         self.0.lock().unwrap().open += 1;
-        Box::new(Collecting { seen: Arc::clone(&self.0), database })
+        Box::new(Collecting { seen: Arc::clone(&self.0), database, begun: Vec::new() })
     }
 
     fn pace(&self) -> Pace {
@@ -61,7 +80,18 @@ impl Sink for Collecting {
         assert!(earlier.is_none(), "an entry was passed twice");
     }
 
+    fn large_entry(&mut self, entry: &Entry) -> Option<u64> {
+        assert!(self.begun.is_empty(), "another is under way");
+        self.take(entry, 0)
+    }
+
+    fn large_entry_goes_on(&mut self, entry: &Entry, from: u64) -> Option<u64> {
+        assert_eq!(self.begun.len() as u64, from);
+        self.take(entry, from as usize)
+    }
+
     fn finish(self: Box<Self>) {
+        assert!(self.begun.is_empty(), "the last large entry is whole");
         self.seen.lock().unwrap().finished += 1;
     }
 }

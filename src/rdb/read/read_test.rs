@@ -343,6 +343,42 @@ fn all(bytes: &[u8]) -> Result<Vec<Record>, RdbError> {
 }
 
 #[test]
+fn large_values_are_written_in_slices() {
+    let config = Config::default();
+    let (mut set, mut list, mut hash) = (Set::default(), List::default(), Hash::default());
+    let (mut scores, mut stream) = (SortedSet::default(), Stream::default());
+    for number in 0..20_000u64 {
+        let text = format!("element number {number}").into_bytes();
+        set.add(&text, &config);
+        list.push(End::Tail, &[&text], Limit::new(-2));
+        hash.set(&text, &text, Deadline::Ends, HashLimits { fields: 9, element_bytes: 64 });
+        scores.update(&text, Limits { members: 9, member_bytes: 64 }, |_| Some(number as f64));
+        let limits = NodeLimits { bytes: 4096, entries: 100 };
+        stream.log.append(StreamId::new(number + 1, 0), &[b"name", &text], limits);
+    }
+    let long = Value::String(vec![b'x'; 5 << 20]);
+    let long = Entry::new(b"k", NewValue::Object(Box::new(long)), None);
+    let entries = [entry_of(set), entry_of(list), entry_of(hash), entry_of(scores), entry_of(stream), long];
+    for entry in entries {
+        let mut writer =
+            Writer::new(Options { version: Version::Ten, compresses: true, access: Access::Omitted });
+        let mut bytes = b"REDIS0010".to_vec();
+        let (mut slices, mut longest) = (0, 0);
+        let mut rest = writer.push_beginning(&mut bytes, &entry);
+        while let Some(from) = rest {
+            let before = bytes.len();
+            rest = writer.push_some(&mut bytes, &entry, from);
+            (slices, longest) = (slices + 1, longest.max(bytes.len() - before));
+        }
+        assert!(slices > 10 && longest < 300 << 10, "{slices} slices of up to {longest} bytes");
+        bytes.push(code::END);
+        bytes.extend_from_slice(&[0; 8]);
+        let Some(Record::Entry(raw)) = all(&bytes).unwrap().pop() else { panic!("no entry") };
+        assert_eq!(shown(&decode(&raw, &config, NOW).unwrap()).1, shown(&entry).1);
+    }
+}
+
+#[test]
 fn records() {
     let module = 0x0123_4567_89ab_cc00u64.to_be_bytes();
     let bytes = sealed(
@@ -546,6 +582,21 @@ proptest! {
         let options = Options { version: Version::Twelve, compresses, access: Access::Omitted };
         let read = decode(&written(&entry, options), &Config::default(), NOW).unwrap();
         prop_assert_eq!(shown(&read), shown(&entry));
+    }
+
+    #[test]
+    fn slices_add_up(entry in collection(), compresses in any::<bool>()) {
+        let options = Options { version: Version::Twelve, compresses, access: Access::Omitted };
+        let mut writer = Writer::new(options);
+        let (mut whole, mut slices) = (Vec::new(), Vec::new());
+        writer.push_entry(&mut whole, &entry);
+        let mut rest = writer.push_beginning(&mut slices, &entry);
+        while let Some(from) = rest {
+            let before = slices.len();
+            rest = writer.push_some(&mut slices, &entry, from);
+            prop_assert!(slices.len() > before, "a slice has something");
+        }
+        prop_assert!(slices == whole);
     }
 
     #[test]

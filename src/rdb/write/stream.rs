@@ -14,12 +14,42 @@ use crate::store::stream::{Entry, Group, NodeEntries, Stream, StreamId};
 const HEAD_ELEMENTS: usize = 3;
 
 impl Writer {
-    pub(super) fn push_stream(&mut self, out: &mut Vec<u8>, stream: &Stream) -> u8 {
-        let log = &stream.log;
-        push_length(out, log.each_node().len() as u64);
-        for node in log.each_node() {
-            self.push_node(out, node);
+    /// Writes what stands before the nodes of a stream; returns what it is.
+    pub(super) fn begin_stream(&mut self, out: &mut Vec<u8>, stream: &Stream) -> u8 {
+        push_length(out, stream.log.each_node().len() as u64);
+        match self.options.version {
+            Version::Ten => kind::STREAM_2,
+            Version::Twelve => kind::STREAM_3,
         }
+    }
+
+    /// Writes nodes of a stream from the number `from` on, and what follows the last one; the number of the next one, zero at
+    /// the end.
+    pub(super) fn push_stream_nodes(
+        &mut self,
+        out: &mut Vec<u8>,
+        stream: &Stream,
+        from: u64,
+        count: usize,
+    ) -> u64 {
+        let nodes = stream.log.each_node();
+        let (total, mut next, mut left) = (nodes.len() as u64, from, count);
+        for node in nodes.skip(from as usize) {
+            left = left.saturating_sub(self.push_node(out, node));
+            next += 1;
+            if left == 0 {
+                break;
+            }
+        }
+        if next < total {
+            return next;
+        }
+        self.end_stream(out, stream);
+        0
+    }
+
+    fn end_stream(&mut self, out: &mut Vec<u8>, stream: &Stream) {
+        let log = &stream.log;
         push_length(out, log.len());
         for id in [log.last_id(), log.first_id(), log.max_deleted_id()] {
             push_id(out, id);
@@ -30,20 +60,18 @@ impl Writer {
             self.push_string(out, name);
             self.push_group(out, group);
         }
-        match self.options.version {
-            Version::Ten => kind::STREAM_2,
-            Version::Twelve => kind::STREAM_3,
-        }
     }
 
-    fn push_node(&mut self, out: &mut Vec<u8>, node: NodeEntries<'_>) {
+    /// Writes a node; returns how many entries it has.
+    fn push_node(&mut self, out: &mut Vec<u8>, node: NodeEntries<'_>) -> usize {
         // A node has an entry that is not deleted, else it would not be there.
-        let Some(first) = node.clone().next() else { return };
+        let Some(first) = node.clone().next() else { return 0 };
+        let entries = node.clone().count();
         push_raw_id_as_string(out, first.id);
         let names = first.fields.len();
         let elements: usize = node.clone().map(|entry| elements_of(entry, first)).sum();
         self.push_listpack(out, HEAD_ELEMENTS + 1 + names + elements, |blob| {
-            push_int(blob, node.clone().count() as i64);
+            push_int(blob, entries as i64);
             push_int(blob, 0);
             push_int(blob, names as i64);
             first.fields.for_each(|(name, _)| push_text(blob, name));
@@ -52,6 +80,7 @@ impl Writer {
                 push_entry(blob, entry, first);
             }
         });
+        entries
     }
 
     fn push_group(&mut self, out: &mut Vec<u8>, group: &Group) {
