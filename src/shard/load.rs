@@ -16,14 +16,19 @@ use super::message::{Message, ServerMessage};
 use super::owner::Shard;
 use super::snapshot::ToSnapshots;
 use crate::base::clock::{UnixMillis, unix_millis};
+use crate::base::limits::PREFETCH_DISTANCE;
 use crate::rdb::{RawEntry, RdbError, Record, Records, decode};
 use crate::state::Server;
+use crate::store::Database;
+use crate::store::keyspace::Keyspace;
 use crate::{notice, warning};
 
 /// Bytes of keys that one message has.
 const BATCH_BYTES: usize = 32 << 10;
-/// Bytes under way per shard. A shard keeps what has come before it serves clients again.
-const AHEAD_BYTES_MAX: usize = 512 << 10;
+/// Bytes under way per shard. A shard keeps what has come before it serves clients again, so they are fewer where clients are
+/// served; where none are, more keep the thread from waiting for a shard that the system does not let run.
+const AHEAD_BYTES_MAX: usize = 8 << 20;
+const AHEAD_BYTES_BESIDE_MAX: usize = 512 << 10;
 /// How many keys without elements are named in the log, of each message.
 const EMPTY_KEYS_NAMED: u64 = 10;
 /// What a key takes on its way beside its bytes.
@@ -158,8 +163,18 @@ impl Keys {
     pub fn keep(self, shard: &mut Shard, env: Env<'_>) {
         let Self { load, database, entries, bytes } = self;
         let mut done = Progress::default();
-        for raw in &entries {
-            if let Err(failure) = load.keep(shard, env, database, raw, &mut done) {
+        let keyspace = &mut shard.keyspace;
+        let hashes: Vec<u64> = entries.iter().map(|raw| keyspace.hash(&raw.key)).collect();
+        let database = Place { number: load.options.beside.then_some(load.number), index: database };
+        let ahead = |keyspace: &mut Keyspace, index: usize| {
+            if let Some(&hash) = hashes.get(index) {
+                database.of(keyspace).table().prefetch_bucket(hash);
+            }
+        };
+        (0..PREFETCH_DISTANCE).for_each(|index| ahead(keyspace, index));
+        for (index, raw) in entries.iter().enumerate() {
+            ahead(keyspace, index + PREFETCH_DISTANCE);
+            if let Err(failure) = load.keep(keyspace, env, database, (hashes[index], raw), &mut done) {
                 done.failure = Some(failure);
                 break;
             }
@@ -180,13 +195,31 @@ impl Keys {
     }
 }
 
+/// A database that keys are loaded into.
+#[derive(Clone, Copy)]
+struct Place {
+    /// The load, if it comes beside the dataset that clients see.
+    number: Option<u64>,
+    index: usize,
+}
+
+impl Place {
+    #[inline]
+    fn of(self, keyspace: &mut Keyspace) -> &mut Database {
+        match self.number {
+            Some(number) => keyspace.incoming(number, self.index),
+            None => keyspace.database_mut(self.index),
+        }
+    }
+}
+
 impl Load {
     fn keep(
         &self,
-        shard: &mut Shard,
+        keyspace: &mut Keyspace,
         env: Env<'_>,
-        database: usize,
-        raw: &RawEntry,
+        database: Place,
+        (hash, raw): (u64, &RawEntry),
         done: &mut Progress,
     ) -> Result<(), LoadError> {
         if self.options.drops_expired && raw.expire_ms.is_some_and(|at_ms| at_ms < self.now) {
@@ -205,17 +238,12 @@ impl Load {
             }
             Err(error) => return Err(error.into()),
         };
-        let keyspace = &mut shard.keyspace;
-        let replaced = if self.options.beside {
-            keyspace.insert_incoming(self.number, database, entry, env.now)
-        } else {
-            keyspace.insert(database, entry, env.now)
-        };
+        let replaced = database.of(keyspace).replace(hash, entry, env.now);
         done.keys += 1;
         match replaced {
             Some(_) if !self.options.merges => {
                 let key = raw.key.escape_ascii().to_string();
-                Err(LoadError::Duplicate { key, database })
+                Err(LoadError::Duplicate { key, database: database.index })
             }
             Some(entry) => {
                 keyspace.discard_entry(entry);
@@ -338,7 +366,8 @@ impl<'a> Loader<'a> {
             return Ok(());
         }
         self.batches[shard].0.reserve(entries.len() + entries.len() / 8);
-        self.load.wait(AHEAD_BYTES_MAX * self.shards.len(), &self.shards.server)?;
+        let ahead = if self.load.options.beside { AHEAD_BYTES_BESIDE_MAX } else { AHEAD_BYTES_MAX };
+        self.load.wait(ahead * self.shards.len(), &self.shards.server)?;
         self.load.progress().ahead_bytes += bytes;
         let keys = Keys { load: Arc::clone(self.load), database: self.database, entries, bytes };
         self.shards.send(shard, Message::Load(Box::new(keys)));

@@ -1,9 +1,7 @@
 //! A dataset that is being loaded beside the one that clients see, until it takes that one's place.
 
 use super::database::Database;
-use super::entry::Entry;
 use super::keyspace::Keyspace;
-use crate::base::clock::UnixMillis;
 
 /// Databases that are being loaded.
 pub(super) struct Incoming {
@@ -13,21 +11,18 @@ pub(super) struct Incoming {
 }
 
 impl Keyspace {
-    /// Adds an entry to the dataset that load `number` brings, and returns the one whose place it takes. The first entry of
-    /// a load ends what came of an earlier one.
-    pub fn insert_incoming(
-        &mut self,
-        number: u64,
-        database: usize,
-        entry: Entry,
-        now: UnixMillis,
-    ) -> Option<Entry> {
+    /// A database of the dataset that load `number` brings, which has at least so many. The first call for a load ends what
+    /// came of an earlier one.
+    pub fn incoming(&mut self, number: u64, database: usize) -> &mut Database {
         if self.incoming.as_ref().is_none_or(|incoming| incoming.number != number) {
             self.forget_incoming();
-            self.incoming = Some(Incoming { number, databases: self.fresh_databases() });
         }
-        let hash = self.hash(entry.key());
-        self.incoming.as_mut()?.databases.get_mut(database)?.replace(hash, entry, now)
+        let hashers = self.hashers();
+        let incoming = self.incoming.get_or_insert_with(|| Incoming { number, databases: Vec::new() });
+        while incoming.databases.len() <= database {
+            incoming.databases.push(Database::new(hashers.clone()));
+        }
+        &mut incoming.databases[database]
     }
 
     /// Forgets what load `number` brought.
@@ -46,7 +41,8 @@ impl Keyspace {
     /// of what is there now, and so are those who wait.
     pub fn adopt_incoming(&mut self, number: u64) {
         let incoming = self.incoming.take_if(|incoming| incoming.number == number);
-        let databases = incoming.map_or_else(|| self.fresh_databases(), |incoming| incoming.databases);
+        let mut databases = incoming.map_or_else(Vec::new, |incoming| incoming.databases);
+        databases.resize_with(self.databases.len(), || Database::new(self.hashers()));
         for (index, new) in databases.into_iter().enumerate() {
             self.touch_all(index, |keyspace, key| {
                 keyspace.find(index, key).is_some() || new.find(new.hash(key), key).is_some()
@@ -63,11 +59,18 @@ mod tests {
     use ahash::RandomState;
 
     use super::*;
+    use crate::base::clock::UnixMillis;
+    use crate::store::entry::Entry;
 
     const NOW: UnixMillis = 1_700_000_000_000;
 
     fn entry(key: &str, value: &str) -> Entry {
         Entry::new_string(key.as_bytes(), value.as_bytes(), None)
+    }
+
+    fn load(keyspace: &mut Keyspace, number: u64, database: usize, entry: Entry) {
+        let hash = keyspace.hash(entry.key());
+        keyspace.incoming(number, database).insert(hash, entry, NOW);
     }
 
     fn value(keyspace: &Keyspace, database: usize, key: &str) -> Option<Vec<u8>> {
@@ -80,9 +83,9 @@ mod tests {
         let mut keyspace = Keyspace::new(2, RandomState::with_seeds(1, 2, 3, 4));
         keyspace.insert(0, entry("old", "1"), NOW);
         let [old, new, other] = ["old", "new", "other"].map(|key| keyspace.watch(0, key.as_bytes()));
-        keyspace.insert_incoming(7, 0, entry("dropped", "1"), NOW);
-        keyspace.insert_incoming(8, 0, entry("new", "2"), NOW);
-        keyspace.insert_incoming(8, 1, entry("elsewhere", "3"), NOW);
+        load(&mut keyspace, 7, 0, entry("dropped", "1"));
+        load(&mut keyspace, 8, 0, entry("new", "2"));
+        load(&mut keyspace, 8, 1, entry("elsewhere", "3"));
         assert_eq!(value(&keyspace, 0, "new"), None);
         keyspace.adopt_incoming(8);
         assert_eq!(value(&keyspace, 0, "old"), None);
@@ -99,7 +102,7 @@ mod tests {
     fn a_load_that_brought_nothing_leaves_nothing() {
         let mut keyspace = Keyspace::new(2, RandomState::with_seeds(1, 2, 3, 4));
         keyspace.insert(1, entry("old", "1"), NOW);
-        keyspace.insert_incoming(1, 1, entry("new", "2"), NOW);
+        load(&mut keyspace, 1, 1, entry("new", "2"));
         keyspace.adopt_incoming(2);
         assert!(keyspace.database(1).is_empty());
         keyspace.drop_incoming(2);

@@ -106,9 +106,9 @@ impl Keyspace {
         }
     }
 
-    /// As many empty databases.
-    pub(super) fn fresh_databases(&self) -> Vec<Database> {
-        self.databases.iter().map(|_| Database::new(self.hashers.clone())).collect()
+    /// What hashes keys in every table of the process.
+    pub(super) fn hashers(&self) -> RandomState {
+        self.hashers.clone()
     }
 
     /// Number of databases.
