@@ -135,7 +135,7 @@ pub static DIRECTIVES: &[Directive] = &[
     integer("lfu-log-factor", "10", 0, I32_MAX),
     integer("list-compress-depth", "0", 0, I32_MAX).meaningless(),
     integer("list-max-listpack-size", "-2", I32_MIN, I32_MAX).alias("list-max-ziplist-size"),
-    integer("loading-process-events-interval-bytes", "2097152", 1024, I32_MAX).hidden().later(),
+    integer("loading-process-events-interval-bytes", "2097152", 1024, I32_MAX).hidden().meaningless(),
     text("locale-collate", "").meaningless(),
     text("logfile", "").immutable(),
     choice("loglevel", "notice", LogLevel::NAMES),

@@ -17,4 +17,4 @@ pub use checksum::Checksum;
 pub use digest::Digest;
 pub use dump::{Dumped, check_checksums, dump, written_len};
 pub use error::RdbError;
-pub use read::{RawAccess, RawEntry, Record, Records, decode};
+pub use read::{Raw, RawAccess, RawEntry, Record, Records, decode, decode_raw};

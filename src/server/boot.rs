@@ -57,12 +57,10 @@ pub fn serve(sources: &Sources) -> ExitCode {
     }
 }
 
-/// Says which directives that guard data are taken but do nothing: nothing is saved.
+/// Says which directives that guard data are taken but do nothing.
 fn warn_of_idle_directives(config: &Config) {
     if config.appendonly {
-        warning!(
-            "WARNING: 'appendonly' is taken but has no effect: this version keeps all data in memory only"
-        );
+        warning!("WARNING: 'appendonly' is taken but has no effect: this version saves snapshots only");
     }
 }
 

@@ -17,7 +17,7 @@ use super::owner::Shard;
 use super::snapshot::ToSnapshots;
 use crate::base::clock::{UnixMillis, unix_millis};
 use crate::base::limits::PREFETCH_DISTANCE;
-use crate::rdb::{RawEntry, RdbError, Record, Records, decode};
+use crate::rdb::{Raw, RawAccess, RawEntry, RdbError, Record, Records, decode_raw};
 use crate::state::Server;
 use crate::store::Database;
 use crate::store::keyspace::Keyspace;
@@ -31,8 +31,6 @@ const AHEAD_BYTES_MAX: usize = 8 << 20;
 const AHEAD_BYTES_BESIDE_MAX: usize = 512 << 10;
 /// How many keys without elements are named in the log, of each message.
 const EMPTY_KEYS_NAMED: u64 = 10;
-/// What a key takes on its way beside its bytes.
-const KEY_BYTES: usize = size_of::<RawEntry>();
 /// After how long the loading thread looks whether it is still wanted.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -119,8 +117,57 @@ struct Progress {
 pub struct Keys {
     load: Arc<Load>,
     database: usize,
-    entries: Vec<RawEntry>,
-    bytes: usize,
+    batch: Batch,
+}
+
+/// Keys with their values in one piece, so that whoever takes them has one block to free.
+#[derive(Debug, Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    items: Vec<Item>,
+}
+
+/// A key in a batch; its bytes and those of its value stand behind those of the item before.
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    expire_ms: Option<UnixMillis>,
+    access: RawAccess,
+    kind: u8,
+    key_bytes: usize,
+    body_bytes: usize,
+    offset: u64,
+}
+
+impl Batch {
+    fn push(&mut self, raw: &RawEntry) {
+        let RawEntry { expire_ms, access, kind, ref key, ref body, offset } = *raw;
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(body);
+        self.items.push(Item {
+            expire_ms,
+            access,
+            kind,
+            key_bytes: key.len(),
+            body_bytes: body.len(),
+            offset,
+        });
+    }
+
+    /// Bytes that it takes on its way.
+    fn size(&self) -> usize {
+        self.bytes.len() + self.items.len() * size_of::<Item>()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Raw<'_>> {
+        let mut rest = self.bytes.as_slice();
+        self.items.iter().map(move |item| {
+            let (key, after) = rest.split_at(item.key_bytes);
+            let (body, after) = after.split_at(item.body_bytes);
+            rest = after;
+            let Item { expire_ms, access, kind, offset, .. } = *item;
+            Raw { expire_ms, access, kind, key, body, offset }
+        })
+    }
 }
 
 impl Load {
@@ -161,10 +208,10 @@ impl Load {
 impl Keys {
     /// Decodes and keeps them, on the shard that owns them.
     pub fn keep(self, shard: &mut Shard, env: Env<'_>) {
-        let Self { load, database, entries, bytes } = self;
+        let Self { load, database, batch } = self;
         let mut done = Progress::default();
         let keyspace = &mut shard.keyspace;
-        let hashes: Vec<u64> = entries.iter().map(|raw| keyspace.hash(&raw.key)).collect();
+        let hashes: Vec<u64> = batch.iter().map(|raw| keyspace.hash(raw.key)).collect();
         let database = Place { number: load.options.beside.then_some(load.number), index: database };
         let ahead = |keyspace: &mut Keyspace, index: usize| {
             if let Some(&hash) = hashes.get(index) {
@@ -172,7 +219,7 @@ impl Keys {
             }
         };
         (0..PREFETCH_DISTANCE).for_each(|index| ahead(keyspace, index));
-        for (index, raw) in entries.iter().enumerate() {
+        for (index, raw) in batch.iter().enumerate() {
             ahead(keyspace, index + PREFETCH_DISTANCE);
             if let Err(failure) = load.keep(keyspace, env, database, (hashes[index], raw), &mut done) {
                 done.failure = Some(failure);
@@ -183,7 +230,7 @@ impl Keys {
         registers.keys.fetch_add(done.keys, Ordering::Relaxed);
         registers.expired_keys.fetch_add(done.expired_keys, Ordering::Relaxed);
         let mut progress = load.progress();
-        progress.ahead_bytes -= bytes;
+        progress.ahead_bytes -= batch.size();
         progress.keys += done.keys;
         progress.expired_keys += done.expired_keys;
         progress.empty_keys += done.empty_keys;
@@ -219,7 +266,7 @@ impl Load {
         keyspace: &mut Keyspace,
         env: Env<'_>,
         database: Place,
-        (hash, raw): (u64, &RawEntry),
+        (hash, raw): (u64, Raw<'_>),
         done: &mut Progress,
     ) -> Result<(), LoadError> {
         if self.options.drops_expired && raw.expire_ms.is_some_and(|at_ms| at_ms < self.now) {
@@ -227,7 +274,7 @@ impl Load {
             shard.tell_removed(database, &raw.key);
             return Ok(());
         }
-        let entry = match decode(raw, env.config, env.now) {
+        let entry = match decode_raw(raw, env.config, env.now) {
             Ok(entry) => entry,
             Err(RdbError::Empty) => {
                 done.empty_keys += 1;
@@ -305,7 +352,7 @@ struct Loader<'a> {
     load: &'a Arc<Load>,
     database: usize,
     /// What is gathered for each shard.
-    batches: Vec<(Vec<RawEntry>, usize)>,
+    batches: Vec<Batch>,
     report: Report,
 }
 
@@ -324,10 +371,9 @@ impl<'a> Loader<'a> {
             match record? {
                 Record::Entry(raw) => {
                     let shard = server.slots.owner_of_key(&raw.key);
-                    let (entries, bytes) = &mut self.batches[shard];
-                    *bytes += KEY_BYTES + raw.key.len() + raw.body.len();
-                    entries.push(raw);
-                    if *bytes >= BATCH_BYTES {
+                    let batch = &mut self.batches[shard];
+                    batch.push(&raw);
+                    if batch.size() >= BATCH_BYTES {
                         self.send(shard)?;
                         registers.loaded_bytes.store(records.offset(), Ordering::Relaxed);
                     }
@@ -361,15 +407,16 @@ impl<'a> Loader<'a> {
     }
 
     fn send(&mut self, shard: usize) -> Result<(), LoadError> {
-        let (entries, bytes) = std::mem::take(&mut self.batches[shard]);
-        if entries.is_empty() {
+        if self.batches[shard].items.is_empty() {
             return Ok(());
         }
-        self.batches[shard].0.reserve(entries.len() + entries.len() / 8);
         let ahead = if self.load.options.beside { AHEAD_BYTES_BESIDE_MAX } else { AHEAD_BYTES_MAX };
         self.load.wait(ahead * self.shards.len(), &self.shards.server)?;
-        self.load.progress().ahead_bytes += bytes;
-        let keys = Keys { load: Arc::clone(self.load), database: self.database, entries, bytes };
+        let (bytes, items) =
+            (Vec::with_capacity(BATCH_BYTES), Vec::with_capacity(BATCH_BYTES / size_of::<Item>()));
+        let batch = std::mem::replace(&mut self.batches[shard], Batch { bytes, items });
+        self.load.progress().ahead_bytes += batch.size();
+        let keys = Keys { load: Arc::clone(self.load), database: self.database, batch };
         self.shards.send(shard, Message::Load(Box::new(keys)));
         Ok(())
     }

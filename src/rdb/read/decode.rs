@@ -4,7 +4,7 @@ use super::elements::Elements;
 use super::input::{Input, Source, Text};
 use super::skim::SPECIAL_SCORES;
 use super::stream::decode_stream;
-use super::{RawAccess, RawEntry};
+use super::{Raw, RawAccess, RawEntry};
 use crate::base::clock::UnixMillis;
 use crate::base::number::parse_f64;
 use crate::config::Config;
@@ -24,7 +24,12 @@ const DEADLINE_MAX: u64 = (1 << 48) - 2;
 
 /// Makes the entry, with the access clock that the configuration's policy needs.
 pub fn decode(raw: &RawEntry, config: &Config, now: UnixMillis) -> Result<Entry, RdbError> {
-    let mut input = Input::new(&raw.body);
+    decode_raw(raw.raw(), config, now)
+}
+
+/// The same of a borrowed one.
+pub fn decode_raw(raw: Raw<'_>, config: &Config, now: UnixMillis) -> Result<Entry, RdbError> {
+    let mut input = Input::new(raw.body);
     let entry = decode_value(&mut input, raw, config).map_err(|fault| fault.at(raw.kind, raw.offset))?;
     if !input.is_done() {
         return Err(Fault::Damaged("something stands behind the value").at(raw.kind, raw.offset));
@@ -46,7 +51,7 @@ fn access(raw: RawAccess, config: &Config, now: UnixMillis) -> u32 {
     }
 }
 
-fn decode_value(input: &mut Input<'_>, raw: &RawEntry, config: &Config) -> Result<Entry, Fault> {
+fn decode_value(input: &mut Input<'_>, raw: Raw<'_>, config: &Config) -> Result<Entry, Fault> {
     let set_limits = Limits { members: config.zset_max_listpack_entries, member_bytes: usize::MAX };
     match raw.kind {
         kind::STRING => {
@@ -121,11 +126,11 @@ fn decode_value(input: &mut Input<'_>, raw: &RawEntry, config: &Config) -> Resul
     }
 }
 
-fn entry(raw: &RawEntry, value: NewValue<'_>) -> Entry {
-    Entry::new(&raw.key, value, raw.expire_ms)
+fn entry(raw: Raw<'_>, value: NewValue<'_>) -> Entry {
+    Entry::new(raw.key, value, raw.expire_ms)
 }
 
-fn of_collection<T: Collection>(raw: &RawEntry, collection: T) -> Result<Entry, Fault> {
+fn of_collection<T: Collection>(raw: Raw<'_>, collection: T) -> Result<Entry, Fault> {
     Ok(match collection.into_stored() {
         Stored::Packed(packed) => entry(raw, NewValue::Packed(T::KIND, packed.as_ref())),
         Stored::Ints(ints) => entry(raw, NewValue::Ints(ints.as_ref())),

@@ -11,7 +11,7 @@ mod read_test;
 
 use std::io::Read;
 
-pub use decode::decode;
+pub use decode::{decode, decode_raw};
 
 use self::input::{Source, Stream};
 use super::checksum::Checksum;
@@ -82,6 +82,31 @@ pub struct RawEntry {
     pub body: Vec<u8>,
     /// Where its code stands, for messages.
     pub offset: u64,
+}
+
+/// A key with its value, not decoded, in somebody's bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a> {
+    /// The deadline.
+    pub expire_ms: Option<UnixMillis>,
+    /// How it was used.
+    pub access: RawAccess,
+    /// What the value is.
+    pub kind: u8,
+    /// The key.
+    pub key: &'a [u8],
+    /// The value's bytes.
+    pub body: &'a [u8],
+    /// Where its code stands, for messages.
+    pub offset: u64,
+}
+
+impl RawEntry {
+    /// The same, borrowed.
+    pub fn raw(&self) -> Raw<'_> {
+        let Self { expire_ms, access, kind, key, body, offset } = self;
+        Raw { expire_ms: *expire_ms, access: *access, kind: *kind, key, body, offset: *offset }
+    }
 }
 
 /// The records of a snapshot one after another, until one cannot be read or the end has come with the right checksum.
