@@ -210,18 +210,17 @@ impl Keys {
     pub fn keep(self, shard: &mut Shard, env: Env<'_>) {
         let Self { load, database, batch } = self;
         let mut done = Progress::default();
-        let keyspace = &mut shard.keyspace;
-        let hashes: Vec<u64> = batch.iter().map(|raw| keyspace.hash(raw.key)).collect();
+        let hashes: Vec<u64> = batch.iter().map(|raw| shard.keyspace.hash(raw.key)).collect();
         let database = Place { number: load.options.beside.then_some(load.number), index: database };
         let ahead = |keyspace: &mut Keyspace, index: usize| {
             if let Some(&hash) = hashes.get(index) {
                 database.of(keyspace).table().prefetch_bucket(hash);
             }
         };
-        (0..PREFETCH_DISTANCE).for_each(|index| ahead(keyspace, index));
+        (0..PREFETCH_DISTANCE).for_each(|index| ahead(&mut shard.keyspace, index));
         for (index, raw) in batch.iter().enumerate() {
-            ahead(keyspace, index + PREFETCH_DISTANCE);
-            if let Err(failure) = load.keep(keyspace, env, database, (hashes[index], raw), &mut done) {
+            ahead(&mut shard.keyspace, index + PREFETCH_DISTANCE);
+            if let Err(failure) = load.keep(shard, env, database, (hashes[index], raw), &mut done) {
                 done.failure = Some(failure);
                 break;
             }
@@ -263,7 +262,7 @@ impl Place {
 impl Load {
     fn keep(
         &self,
-        keyspace: &mut Keyspace,
+        shard: &mut Shard,
         env: Env<'_>,
         database: Place,
         (hash, raw): (u64, Raw<'_>),
@@ -271,7 +270,7 @@ impl Load {
     ) -> Result<(), LoadError> {
         if self.options.drops_expired && raw.expire_ms.is_some_and(|at_ms| at_ms < self.now) {
             done.expired_keys += 1;
-            shard.tell_removed(database, &raw.key);
+            shard.tell_removed(database.index, raw.key);
             return Ok(());
         }
         let entry = match decode_raw(raw, env.config, env.now) {
@@ -285,7 +284,7 @@ impl Load {
             }
             Err(error) => return Err(error.into()),
         };
-        let replaced = database.of(keyspace).replace(hash, entry, env.now);
+        let replaced = database.of(&mut shard.keyspace).replace(hash, entry, env.now);
         done.keys += 1;
         match replaced {
             Some(_) if !self.options.merges => {
@@ -293,7 +292,7 @@ impl Load {
                 Err(LoadError::Duplicate { key, database: database.index })
             }
             Some(entry) => {
-                keyspace.discard_entry(entry);
+                shard.keyspace.discard_entry(entry);
                 Ok(())
             }
             None => Ok(()),

@@ -79,7 +79,7 @@ impl Sink for Collecting {
 #[test]
 fn a_cut_is_one_moment_of_the_history() {
     let first = number("SKERRY_SEED").unwrap_or(unix_millis() as u64);
-    let histories = number("SKERRY_HISTORIES").unwrap_or(HISTORIES / 2);
+    let histories = number("SKERRY_HISTORIES").unwrap_or(HISTORIES / 8);
     eprintln!("SKERRY_SEED={first} SKERRY_HISTORIES={histories}");
     let config = Config::default().with("slowlog-log-slower-than", "-1").expect("a directive");
     let servers: Vec<Arc<Server>> =
