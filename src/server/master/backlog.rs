@@ -4,8 +4,10 @@
 
 use std::collections::VecDeque;
 
-/// Bytes per piece: what is cut off at once, and what a replica is sent at once.
+/// Most bytes of a piece: what is cut off at once, and what a replica is sent at once.
 pub(super) const PIECE_BYTES: usize = 256 << 10;
+/// Pieces of a small backlog.
+const PIECES_MIN: usize = 8;
 
 /// The end of the stream, in pieces, so that neither growing nor trimming copies what is there.
 #[derive(Debug)]
@@ -17,12 +19,15 @@ pub(super) struct Backlog {
     end: u64,
     /// A piece that was cut off, kept for its memory.
     spare: Option<Vec<u8>>,
+    /// Bytes of a full piece.
+    piece_bytes: usize,
 }
 
 impl Backlog {
-    /// An empty one at a position.
-    pub fn new(position: u64) -> Self {
-        Self { pieces: VecDeque::new(), start: position, end: position, spare: None }
+    /// An empty one at a position, to keep so many bytes at least.
+    pub fn new(position: u64, bytes: usize) -> Self {
+        let piece_bytes = (bytes / PIECES_MIN).clamp(1024, PIECE_BYTES);
+        Self { pieces: VecDeque::new(), start: position, end: position, spare: None, piece_bytes }
     }
 
     /// Position of the first byte that is still there.
@@ -44,9 +49,9 @@ impl Backlog {
     pub fn append(&mut self, mut bytes: &[u8]) {
         self.end += bytes.len() as u64;
         while !bytes.is_empty() {
-            let room = self.pieces.back().map_or(0, |piece| PIECE_BYTES - piece.len());
+            let room = self.pieces.back().map_or(0, |piece| self.piece_bytes - piece.len());
             if room == 0 {
-                let piece = self.spare.take().unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES));
+                let piece = self.spare.take().unwrap_or_else(|| Vec::with_capacity(self.piece_bytes));
                 self.pieces.push_back(piece);
                 continue;
             }
@@ -85,8 +90,8 @@ impl Backlog {
         } else {
             skipped -= first;
             // All pieces but the first and the last are full.
-            let index = 1 + skipped / PIECE_BYTES;
-            skipped %= PIECE_BYTES;
+            let index = 1 + skipped / self.piece_bytes;
+            skipped %= self.piece_bytes;
             index
         };
         self.pieces.get(index).and_then(|piece| piece.get(skipped..)).unwrap_or(&[])
@@ -100,7 +105,7 @@ mod tests {
     #[test]
     fn reads_what_was_appended_from_every_position_that_is_there() {
         let bytes: Vec<u8> = (0..5 * PIECE_BYTES + 77).map(|number| (number % 251) as u8).collect();
-        let mut backlog = Backlog::new(1000);
+        let mut backlog = Backlog::new(1000, PIECES_MIN * PIECE_BYTES);
         for part in bytes.chunks(7919) {
             backlog.append(part);
         }

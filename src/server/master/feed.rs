@@ -108,7 +108,11 @@ impl Master {
 /// Up to a piece of the stream from where the replica is.
 fn next_piece(backlog: &Backlog, follower: &Follower, position: u64) -> std::io::Result<Vec<u8>> {
     if backlog.covers(position) {
-        return Ok(backlog.read(position).to_vec());
+        let mut bytes = backlog.read(position).to_vec();
+        while bytes.len() < PIECE_BYTES / 2 && position + (bytes.len() as u64) < backlog.end() {
+            bytes.extend_from_slice(backlog.read(position + bytes.len() as u64));
+        }
+        return Ok(bytes);
     }
     match &follower.overflow {
         Some(overflow) => overflow.read(position, PIECE_BYTES),

@@ -143,8 +143,8 @@ impl Master {
     /// Begins to keep the stream, from where it is.
     pub fn start_backlog(&mut self, view: View<'_>) {
         if self.backlog.is_none() {
-            self.backlog = Some(Backlog::new(view.registers.offset()));
-            self.alone_since = view.now;
+            self.backlog = Some(Backlog::new(view.registers.offset(), view.config.repl_backlog_size));
+            (self.alone_since, self.pinged_at) = (view.now, view.now);
             self.publish_backlog(view);
         }
     }
@@ -152,7 +152,7 @@ impl Master {
     /// Another history begins at a position: whoever follows the old one synchronizes anew.
     pub fn restart(&mut self, view: View<'_>, position: u64) {
         self.disconnect_all();
-        self.backlog = Some(Backlog::new(position));
+        self.backlog = Some(Backlog::new(position, view.config.repl_backlog_size));
         self.written = position;
         self.alone_since = view.now;
         view.registers.offset.store(position, std::sync::atomic::Ordering::Release);
