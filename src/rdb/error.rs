@@ -52,7 +52,7 @@ pub enum RdbError {
     #[error("the key is without elements")]
     Empty,
     /// Some byte is not what was written.
-    #[error("its checksum is {found:016x}, but the bytes have {expected:016x}")]
+    #[error("RDB CRC error: its checksum is {found:016x}, but the bytes have {expected:016x}")]
     Checksum {
         /// That of the bytes.
         expected: u64,

@@ -75,6 +75,7 @@ impl Core {
         shutdown.phase = Phase::Lagging { offset, until };
         let may_wait = !shutdown.flags.contains(ShutdownFlags::NOW) && self.config.shutdown_timeout > 0;
         if may_wait && self.lagging(offset) > 0 {
+            self.server.shutdown_waits_until.store(until, Ordering::Release);
             notice!("Waiting for replicas before shutting down.");
         } else {
             self.end_with_a_snapshot(own);
@@ -163,6 +164,7 @@ impl Core {
 
     fn call_off(&mut self) {
         self.server.shutting_down.store(false, Ordering::Release);
+        self.server.shutdown_waits_until.store(0, Ordering::Release);
         self.server.pause.hold_writes(false);
         let askers = self.shutdown.take().map(|shutdown| shutdown.askers);
         for asker in askers.into_iter().flatten() {

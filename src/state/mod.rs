@@ -188,6 +188,8 @@ pub struct Server {
     pub made_room_at: AtomicI64,
     /// Whether the process is to end, unless that is called off.
     pub shutting_down: AtomicBool,
+    /// Until when a shutdown waits for replicas, Unix milliseconds; 0 when it does not.
+    pub shutdown_waits_until: AtomicI64,
     /// Whether the process is ending.
     pub stopping: AtomicBool,
     /// Shards that have not yet had everything sent since then; what they wait for may come from any other.
@@ -228,6 +230,7 @@ impl Server {
             active_expire: AtomicBool::new(true),
             made_room_at: AtomicI64::new(0),
             shutting_down: AtomicBool::new(false),
+            shutdown_waits_until: AtomicI64::new(0),
             stopping: AtomicBool::new(false),
             unsettled: AtomicUsize::new(shards),
             config: ConfigCell::new(config),

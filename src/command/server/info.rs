@@ -153,6 +153,10 @@ fn server(of: &Subject<'_>, out: &mut String) {
         io_threads_active: 0,
         shards: of.server.shards.len(),
     );
+    let waits_until = of.server.shutdown_waits_until.load(Ordering::Acquire);
+    if waits_until > 0 {
+        fields!(out, shutdown_in_milliseconds: (waits_until - of.now).max(1),);
+    }
     let mut listeners = 0;
     if of.config.port != 0 {
         let _ = write!(out, "listener{listeners}:name=tcp");
@@ -169,7 +173,7 @@ fn server(of: &Subject<'_>, out: &mut String) {
 
 fn clients(of: &Subject<'_>, out: &mut String) {
     fields!(out,
-        connected_clients: of.totals.clients,
+        connected_clients: of.totals.clients.saturating_sub(of.server.replication.replicas().len() as u64),
         cluster_connections: 0,
         maxclients: of.config.maxclients,
         client_recent_max_input_buffer: of.largest(|shard| &shard.client_input_bytes_max),
