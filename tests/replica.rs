@@ -294,6 +294,11 @@ fn a_replica_leaves_writes_to_its_master() {
         // Local writes are allowed, but are in nobody's stream.
         assert_eq!(client.run("CONFIG SET replica-read-only no"), Reply::ok());
         assert_eq!(client.run("MSET a 1 b 2 c 3 d 4"), Reply::ok());
+        // Nobody else ends the time to live that a client gives.
+        assert_eq!(client.run("SET brief 1 PX 50"), Reply::ok());
+        assert_eq!(client.run("RPUSH list x"), Reply::Integer(1));
+        assert_eq!(client.run("PEXPIRE list 50"), Reply::Integer(1));
+        wait_until("they are gone", 20_000, || client.run("DBSIZE") == Reply::Integer(4));
         assert_eq!(client.run("CONFIG SET replica-read-only yes"), Reply::ok());
         let offset = link.stream(&["INCR a"]);
         link.expect_acknowledgement(offset);

@@ -321,6 +321,17 @@ impl Context<'_> {
         if let Some(old) = replaced {
             self.keyspace.discard_entry(old);
         }
+        if expire.is_some() {
+            self.note_deadline(key);
+        }
+    }
+
+    /// A key has a time to live: on a replica, one that a client gives is for nobody else to end.
+    #[inline]
+    fn note_deadline(&mut self, key: &[u8]) {
+        if self.keyspace.follows && !self.caller.from_master {
+            self.keyspace.note_local_deadline(self.caller.database as usize, key);
+        }
     }
 
     /// Changes the collection at `key`, with one lookup; `Ok(None)` when there is no such key. A value of another type: replies
@@ -452,7 +463,11 @@ impl Context<'_> {
     pub fn set_expire(&mut self, key: &[u8], expire: Option<UnixMillis>) -> bool {
         let hash = self.keyspace.hash(key);
         let database = self.keyspace.database_mut(self.caller.database as usize);
-        database.set_expire(hash, key, expire, self.now)
+        let is_there = database.set_expire(hash, key, expire, self.now);
+        if is_there && expire.is_some() {
+            self.note_deadline(key);
+        }
+        is_there
     }
 
     /// Says that `key` changed: it counts as a change of the dataset, watchers see it, the command is replicated, and

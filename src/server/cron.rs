@@ -86,10 +86,10 @@ fn clear_away(env: Env<'_>, own: &mut Shard) -> Option<Duration> {
     let is_over = |started: Monotonic| Monotonic::now().nanos_since(started) > SLICE.as_nanos() as u64;
     let mut pause = None;
     let started = Monotonic::now();
-    if env.server.active_expire.load(std::sync::atomic::Ordering::Relaxed)
-        && !env.is_paused()
-        && !own.keyspace.follows
-    {
+    let may_expire = env.server.active_expire.load(std::sync::atomic::Ordering::Relaxed) && !env.is_paused();
+    if may_expire && own.keyspace.follows {
+        expire_local(env, own);
+    } else if may_expire {
         while expire_slice(env, own) {
             if is_over(started) {
                 let percent = 25 + 2 * env.config.active_expire_effort.saturating_sub(1);
@@ -116,6 +116,19 @@ fn note_latency(env: Env<'_>, event: &'static str, since: Monotonic) {
 
 fn period(config: &Config) -> Duration {
     Duration::from_millis(1000 / u64::from(config.hz.clamp(1, 500)))
+}
+
+/// On a replica: removes what its own clients gave a time to live.
+fn expire_local(env: Env<'_>, own: &mut Shard) {
+    if own.keyspace.local_deadlines() == 0 {
+        return;
+    }
+    own.maintain(|keyspace, locks, _, notices| {
+        let is_locked = |hash| locks.is_claimed(hash);
+        keyspace.expire_local(env.now, is_locked, |database, entry| {
+            notices.expired(env.config.notify_keyspace_events, database, entry.key());
+        });
+    });
 }
 
 /// One slice of the expire cycle; whether there may be more to do.

@@ -125,6 +125,8 @@ counters! {
     lazily_freed,
     /// Values that wait to be freed in slices.
     lazily_freeing,
+    /// Keys of a replica that its own clients gave a time to live.
+    local_deadlines,
     /// Bytes that wait to be freed in slices.
     lazy_bytes,
     /// Channels of this shard that somebody is subscribed to.
@@ -195,6 +197,7 @@ impl ShardCounters {
         self.dirty.set(keyspace.counters.dirty);
         self.lazily_freed.set(keyspace.counters.lazily_freed);
         self.lazily_freeing.set(keyspace.lazy_objects() as u64);
+        self.local_deadlines.set(keyspace.local_deadlines() as u64);
         self.lazy_bytes.set(keyspace.lazy_bytes() as u64);
         self.watched_keys.set(keyspace.watched_keys() as u64);
         self.awaited_keys.set(keyspace.awaited_keys() as u64);

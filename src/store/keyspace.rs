@@ -61,6 +61,8 @@ pub struct Keyspace {
     pub keeps_expired: bool,
     /// Whether the keys are those of a master that is followed: that alone removes them.
     pub follows: bool,
+    /// Of these, the ones that clients gave a time to live.
+    pub(super) local_deadlines: AHashSet<(u32, Box<[u8]>)>,
     /// Keys that blocked clients wait for, and those of them that have changed.
     awaited: AHashSet<(u32, Box<[u8]>)>,
     ready: Vec<(u32, Box<[u8]>)>,
@@ -94,6 +96,7 @@ impl Keyspace {
             counters: KeyspaceCounters::default(),
             keeps_expired: false,
             follows: false,
+            local_deadlines: AHashSet::new(),
             awaited: AHashSet::new(),
             ready: Vec::new(),
             awaited_on_removal: 0,

@@ -20,6 +20,7 @@ mod incoming;
 pub mod keyspace;
 pub mod list;
 pub mod listpack;
+mod local;
 pub mod packed;
 mod prefetch;
 mod segment;

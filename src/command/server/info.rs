@@ -394,7 +394,7 @@ fn stats(of: &Subject<'_>, out: &mut String) {
         latest_fork_usec: 0,
         total_forks: 0,
         migrate_cached_sockets: of.server.migrate_cached_sockets.load(Ordering::Relaxed),
-        slave_expires_tracked_keys: 0,
+        slave_expires_tracked_keys: of.totals.local_deadlines,
         active_defrag_hits: 0,
         active_defrag_misses: 0,
         active_defrag_key_hits: 0,
