@@ -226,6 +226,8 @@ impl Sink for Taking {
     }
 
     fn large_entry(&mut self, entry: &Entry) -> Option<u64> {
+        // It seldom takes more in the snapshot than here, and what is not used is never touched. Growing by and by would copy.
+        self.large.reserve(entry.memory_usage());
         push_select(&mut self.large, self.database);
         let rest = self.writer.push_beginning(&mut self.large, entry);
         self.end_large(rest)
