@@ -1,4 +1,5 @@
-//! A dataset that is being loaded beside the one that clients see, until it takes that one's place.
+//! Datasets that are being loaded beside the one that clients see, until one takes that one's place. There may be several: the load
+//! from a master that is not followed any more may still bring keys while another has begun.
 
 use super::database::Database;
 use super::keyspace::Keyspace;
@@ -11,37 +12,36 @@ pub(super) struct Incoming {
 }
 
 impl Keyspace {
-    /// A database of the dataset that load `number` brings, which has at least so many. The first call for a load ends what
-    /// came of an earlier one.
+    /// A database of the dataset that load `number` brings, which has at least so many.
     pub fn incoming(&mut self, number: u64, database: usize) -> &mut Database {
-        if self.incoming.as_ref().is_none_or(|incoming| incoming.number != number) {
-            self.forget_incoming();
-        }
+        let known = self.incoming.iter().position(|incoming| incoming.number == number);
+        let index = known.unwrap_or_else(|| {
+            self.incoming.push(Incoming { number, databases: Vec::new() });
+            self.incoming.len() - 1
+        });
         let hashers = self.hashers();
-        let incoming = self.incoming.get_or_insert_with(|| Incoming { number, databases: Vec::new() });
-        while incoming.databases.len() <= database {
-            incoming.databases.push(Database::new(hashers.clone()));
+        let databases = &mut self.incoming[index].databases;
+        while databases.len() <= database {
+            databases.push(Database::new(hashers.clone()));
         }
-        &mut incoming.databases[database]
+        &mut databases[database]
     }
 
     /// Forgets what load `number` brought.
     pub fn drop_incoming(&mut self, number: u64) {
-        if self.incoming.as_ref().is_some_and(|incoming| incoming.number == number) {
-            self.forget_incoming();
-        }
+        let databases = self.take_incoming(number);
+        databases.into_iter().flatten().for_each(|database| self.discard(database));
     }
 
-    fn forget_incoming(&mut self) {
-        let databases = self.incoming.take().map(|incoming| incoming.databases);
-        databases.into_iter().flatten().for_each(|database| self.discard(database));
+    fn take_incoming(&mut self, number: u64) -> Option<Vec<Database>> {
+        let index = self.incoming.iter().position(|incoming| incoming.number == number)?;
+        Some(self.incoming.swap_remove(index).databases)
     }
 
     /// Puts what load `number` brought into the place of the dataset that is here. Watchers are told of what was there and
     /// of what is there now, and so are those who wait.
     pub fn adopt_incoming(&mut self, number: u64) {
-        let incoming = self.incoming.take_if(|incoming| incoming.number == number);
-        let mut databases = incoming.map_or_else(Vec::new, |incoming| incoming.databases);
+        let mut databases = self.take_incoming(number).unwrap_or_default();
         databases.resize_with(self.databases.len(), || Database::new(self.hashers()));
         for (index, new) in databases.into_iter().enumerate() {
             self.touch_all(index, |keyspace, key| {
@@ -85,17 +85,19 @@ mod tests {
         let [old, new, other] = ["old", "new", "other"].map(|key| keyspace.watch(0, key.as_bytes()));
         load(&mut keyspace, 7, 0, entry("dropped", "1"));
         load(&mut keyspace, 8, 0, entry("new", "2"));
+        load(&mut keyspace, 7, 0, entry("late", "1"));
         load(&mut keyspace, 8, 1, entry("elsewhere", "3"));
+        keyspace.drop_incoming(7);
         assert_eq!(value(&keyspace, 0, "new"), None);
         keyspace.adopt_incoming(8);
         assert_eq!(value(&keyspace, 0, "old"), None);
-        assert_eq!(value(&keyspace, 0, "dropped"), None);
+        assert_eq!(value(&keyspace, 0, "dropped").or(value(&keyspace, 0, "late")), None);
         assert_eq!(value(&keyspace, 0, "new"), Some(b"2".to_vec()));
         assert_eq!(value(&keyspace, 1, "elsewhere"), Some(b"3".to_vec()));
         assert_ne!(keyspace.watched_version(0, b"old"), Some(old));
         assert_ne!(keyspace.watched_version(0, b"new"), Some(new));
         assert_eq!(keyspace.watched_version(0, b"other"), Some(other));
-        assert_eq!(keyspace.lazy_objects(), 2, "the old dataset and the dropped one are freed later");
+        assert_eq!(keyspace.lazy_objects(), 3, "the old dataset and the dropped one are freed later");
     }
 
     #[test]

@@ -78,8 +78,8 @@ pub struct Keyspace {
     pub prepared_cut: Option<Box<dyn Cutter>>,
     /// The number of a snapshot that was cut since somebody looked.
     pub new_cut: Option<u64>,
-    /// A dataset that is being loaded beside this one.
-    pub(super) incoming: Option<Incoming>,
+    /// Datasets that are being loaded beside this one.
+    pub(super) incoming: Vec<Incoming>,
 }
 
 impl Keyspace {
@@ -105,7 +105,7 @@ impl Keyspace {
             replaced: Vec::new(),
             prepared_cut: None,
             new_cut: None,
-            incoming: None,
+            incoming: Vec::new(),
         }
     }
 
