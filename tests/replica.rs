@@ -1,5 +1,7 @@
 //! Following a master: one that is played with a bare socket, so that every byte counts, and real Redis under load.
 
+#[path = "replica/busy.rs"]
+mod busy;
 mod common;
 #[path = "replica/fake.rs"]
 mod fake;
@@ -20,6 +22,7 @@ mod sink;
 #[allow(dead_code)]
 mod stream;
 
+use busy::{KEYS, client_of_second_shard, while_busy};
 use common::{Client, Random, Reply, Server, Start, encode, redis, seed, setting, skerry, wait_until};
 use fake::{EMPTY_SNAPSHOT, FakeMaster, ID};
 use generator::Expiry;
@@ -622,4 +625,68 @@ fn rewriting_the_configuration_keeps_the_master() {
     assert_eq!(client.run("CONFIG REWRITE"), Reply::ok());
     let text = std::fs::read_to_string(&file).expect("reading a file");
     assert!(!text.contains("replicaof"), "{text}");
+}
+
+/// Connections of replicas that ask for the stream, on any shards, with this request.
+fn asking(server: &Server, request: &str) -> Vec<Client> {
+    let mut clients: Vec<Client> = (0..4).map(|_| server.client()).collect();
+    let words: Vec<&str> = request.split(' ').collect();
+    clients.iter_mut().for_each(|client| client.send(&words));
+    std::thread::sleep(Duration::from_millis(200));
+    clients
+}
+
+#[test]
+fn a_snapshot_that_is_not_wanted_any_more_holds_no_link() {
+    let Some(start) = skerry() else { return };
+    let master = FakeMaster::new();
+    let replica = replica_of(start, 2, master.port());
+    let mut link = master.accept_anew(replica.port(), 0);
+    let mut offset = link.stream(&["SET a 1"]);
+    link.expect_acknowledgement(offset);
+    while_busy(&mut client_of_second_shard(&replica), || {
+        offset += link.stream(&[&format!("SET {} 2", KEYS[1])]);
+        // The snapshot for these waits until that command is done.
+        drop(asking(&replica, "PSYNC ? -1"));
+        std::thread::sleep(Duration::from_millis(200));
+    });
+    offset += link.stream(&["SET a 3"]);
+    link.expect_acknowledgement(offset);
+}
+
+#[test]
+fn who_begins_to_follow_has_no_stream_of_its_own() {
+    let Some(start) = skerry() else { return };
+    let master = FakeMaster::new();
+    let server = start.shards(2).spawn();
+    let mut replicas = Vec::new();
+    let mut asker: Vec<Client> = (0..4).map(|_| server.client()).collect();
+    let port = master.port().to_string();
+    while_busy(&mut client_of_second_shard(&server), || {
+        asker.iter_mut().for_each(|client| client.send(&["REPLICAOF", "127.0.0.1", &port]));
+        std::thread::sleep(Duration::from_millis(100));
+        replicas = asking(&server, "PSYNC ? -1");
+    });
+    let mut link = master.accept_with_any_history();
+    let offset = link.stream(&["SELECT 0", "INCR a", "INCR b"]);
+    link.expect_acknowledgement(offset);
+    let mut client = server.client();
+    assert_eq!(number(&mut client, "replication", "master_repl_offset"), offset);
+}
+
+#[test]
+fn a_master_that_hands_over_and_goes_is_no_replica() {
+    let Some(start) = skerry() else { return };
+    let master = FakeMaster::new();
+    let replica = replica_of(start, 2, master.port());
+    let mut link = master.accept_anew(replica.port(), 0);
+    let offset = link.stream(&["SET a 1"]);
+    link.expect_acknowledgement(offset);
+    while_busy(&mut client_of_second_shard(&replica), || {
+        drop(asking(&replica, &format!("PSYNC {ID} {} FAILOVER", offset + 1)));
+        std::thread::sleep(Duration::from_millis(200));
+    });
+    let mut client = replica.client();
+    wait_until("it is a master", 10_000, || info(&mut client, "replication", "role") == "master");
+    wait_until("nobody follows", 5_000, || number(&mut client, "replication", "connected_slaves") == 0);
 }

@@ -3,6 +3,9 @@
 //!
 //! `SKERRY_REPLICATION_ROUNDS` sets how many rounds of random commands there are (12).
 
+#[path = "replica/busy.rs"]
+#[allow(dead_code)]
+mod busy;
 mod common;
 #[path = "differential/generator.rs"]
 mod generator;
@@ -19,6 +22,7 @@ mod sink;
 #[allow(dead_code)]
 mod stream;
 
+use busy::{KEYS, client_of_second_shard};
 use common::{Client, Kind, Random, Reply, Server, Start, redis, seed, setting, skerry, wait_until};
 use generator::Expiry;
 use load::Load;
@@ -550,5 +554,31 @@ fn failover_refuses_what_redis_refuses() {
         assert_eq!(client.run("FAILOVER ABORT"), Reply::ok());
         assert_eq!(writer.receive(), Reply::ok(), "writes go on");
         replica.signal(libc::SIGCONT);
+    }
+}
+
+#[test]
+fn a_shutdown_waits_until_replicas_have_the_last_write() {
+    let Some(start) = skerry() else { return };
+    let start = start.shards(2);
+    for round in 0..4 {
+        let mut master = start.clone().spawn();
+        let replica = follow(&master, start.clone());
+        let mut client = client_of_second_shard(&master);
+        assert_eq!(client.run(&format!("SET {} old", KEYS[1])), Reply::ok());
+        assert_eq!(client.run("WAIT 1 5000").integer(), 1);
+        // By itself the replica says once a second how far it is: then it has everything.
+        std::thread::sleep(Duration::from_millis(1200));
+        // The effect of the write is behind the word of the shutdown on its way to the stream.
+        let mut bytes = Vec::new();
+        common::encode(&["SET", KEYS[1], "new"], &mut bytes);
+        common::encode(&["SHUTDOWN", "NOSAVE"], &mut bytes);
+        client.send_raw(&bytes);
+        assert_eq!(client.receive(), Reply::ok());
+        master.wait_exit(20_000);
+        let mut other = replica.client();
+        wait_until(&format!("the write of round {round} is there"), 2_000, || {
+            other.command(&["GET", KEYS[1]]).text() == "new"
+        });
     }
 }

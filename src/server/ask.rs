@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::barrier::EFFECTS_BARRIER;
+use super::barrier::{EFFECTS_BARRIER, UNWATCHED_BARRIER};
 use super::executor::{Core, Origin};
 use super::listening::Relisten;
 use crate::base::clock::unix_micros;
@@ -359,12 +359,11 @@ impl Core {
                 self.served(own, ticket, database, &arguments, &reply);
             }
             ServerMessage::KeyReady(ticket) => self.key_ready(own, ticket),
-            ServerMessage::FailoverSettled => self.failover_settled(own),
             ServerMessage::ToMaster(message) => self.take_report(own, message),
             ServerMessage::FromMaster(message) => self.obey(message),
             ServerMessage::Follow { home, ticket, master } => self.follow(own, master, Some((home, ticket))),
             ServerMessage::Master(stream) => self.master_reached(own, *stream),
-            ServerMessage::RoleSettled => self.role_settled(own),
+            ServerMessage::Settled(number) => self.settled(own, number),
             ServerMessage::Migrated(answer) => self.migrated(own, answer),
             ServerMessage::Snapshots(message) => self.tell_snapshots(own, message),
             ServerMessage::Reply { ticket, reply } => self.answer(ticket, &reply),
@@ -459,7 +458,7 @@ impl Core {
     /// Runs `DEBUG EFFECTS-SWITCH` on every shard under a barrier; nobody waits for its reply.
     fn switch_effects(&mut self, own: &mut Shard, on: bool) {
         let word: &[u8] = if on { b"ON" } else { b"OFF" };
-        self.begin_whole(own, 0, 0, &[b"DEBUG", b"EFFECTS-SWITCH", word]);
+        self.begin_whole(own, UNWATCHED_BARRIER, 0, &[b"DEBUG", b"EFFECTS-SWITCH", word]);
     }
 
     /// Runs a command of this server's own.

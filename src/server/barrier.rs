@@ -1,16 +1,19 @@
 //! Transactions of the server's own that lock all shards: what goes on when one has ended, by its number.
 
+use std::sync::Arc;
+
 use super::executor::Core;
+use crate::shard::message::{Message, ServerMessage};
 use crate::shard::owner::Shard;
 
+/// A barrier that nothing goes on behind.
+pub(super) const UNWATCHED_BARRIER: u64 = 0;
 /// The barrier of DEBUG EFFECTS-SYNC.
 pub(super) const EFFECTS_BARRIER: u64 = 1;
 /// The barrier that makes the shards those of another role.
 pub(super) const ROLE_BARRIER: u64 = 3;
 /// The barrier that puts a master's snapshot into the place of the dataset.
 pub(super) const MASTER_SNAPSHOT_BARRIER: u64 = 4;
-/// The barrier of a snapshot's cut.
-pub(super) const CUT_BARRIER: u64 = 10;
 /// The barrier that puts a loaded dataset into the place of the one there is.
 pub(super) const ADOPT_BARRIER: u64 = 11;
 /// The barrier of a shutdown, behind which no write is under way.
@@ -26,13 +29,29 @@ impl Core {
     pub fn barrier_passed(&mut self, own: &mut Shard, number: u64) {
         match number {
             EFFECTS_BARRIER => self.effects_barrier_passed(),
-            ROLE_BARRIER => self.role_barrier_passed(own),
+            ROLE_BARRIER | SHUTDOWN_BARRIER | FAILOVER_BARRIER => self.settle(own, number),
             MASTER_SNAPSHOT_BARRIER => self.master_snapshot_adopted(own),
-            CUT_BARRIER => self.cut_barrier_passed(own),
             ADOPT_BARRIER => self.loaded_is_adopted(),
-            SHUTDOWN_BARRIER => self.shutdown_barrier_passed(own),
             RELOAD_BARRIER => self.reload_barrier_passed(own),
-            FAILOVER_BARRIER => self.failover_barrier_passed(own),
+            _ => {}
+        }
+    }
+
+    /// The effects of before a barrier are on their way: it is gone on with behind them.
+    fn settle(&mut self, own: &mut Shard, number: u64) {
+        let shards = Arc::clone(&self.shards);
+        self.hear(own);
+        shards.deliver(own);
+        shards.send(0, Message::Server(ServerMessage::Settled(number)));
+    }
+
+    /// The stream has all effects of before a barrier.
+    pub fn settled(&mut self, own: &mut Shard, number: u64) {
+        self.replicate(own);
+        match number {
+            ROLE_BARRIER => self.role_settled(own),
+            SHUTDOWN_BARRIER => self.shutdown_settled(own),
+            FAILOVER_BARRIER => self.failover_settled(own),
             _ => {}
         }
     }

@@ -14,7 +14,7 @@ use crate::command::home::FailoverRequest;
 use crate::config::Primary;
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
-use crate::shard::message::{Message, ServerMessage, Ticket};
+use crate::shard::message::Ticket;
 use crate::shard::owner::Shard;
 use crate::shard::replicas::FromMaster;
 use crate::state::following::Link;
@@ -94,17 +94,8 @@ impl Core {
         Ok(())
     }
 
-    /// The barrier has passed. The effects of before are on their way to the stream.
-    pub fn failover_barrier_passed(&mut self, own: &mut Shard) {
-        let shards = std::sync::Arc::clone(&self.shards);
-        self.hear(own);
-        shards.deliver(own);
-        shards.send(0, Message::Server(ServerMessage::FailoverSettled));
-    }
-
     /// The stream has everything that was written before the pause.
     pub fn failover_settled(&mut self, own: &mut Shard) {
-        self.replicate(own);
         if let Some(failover) = &mut self.failover {
             failover.offset = Some(self.server.replication.offset());
         }

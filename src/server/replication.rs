@@ -93,7 +93,10 @@ impl Core {
                 self.keep_failover(own);
             }
             ToMaster::Fed(seat) => master.fed(seat),
-            ToMaster::Gone(seat) => master.follower_gone(view, seat),
+            ToMaster::Gone(seat) => {
+                self.taking_over.retain(|hello| hello.seat != seat);
+                self.master.follower_gone(view, seat);
+            }
             ToMaster::Transferred(seat, result) => master.transferred(view, seat, result),
             ToMaster::Wait(seat, replicas) => master.wait(seat, replicas, shards),
             ToMaster::EndWait(seat, end) => master.end_wait(seat, end),
@@ -223,14 +226,6 @@ impl Core {
         let sink = Box::new(writer);
         let request = Request { id: number, purpose: Purpose::Replicas, replicates: true, sink };
         self.request_snapshot(own, request);
-    }
-
-    /// On shard zero of a replica: a snapshot was cut at this offset of the stream.
-    pub fn replica_snapshot_cut(&mut self, own: &mut Shard, number: u64, offset: u64) {
-        let (config, server) = (self.config.clone(), self.server.clone());
-        let view = View { now: self.now, config: &config, registers: &server.replication };
-        self.master.cut_at(view, number, offset);
-        self.follow_orders(own);
     }
 
     /// On shard zero: a snapshot for replicas has ended.

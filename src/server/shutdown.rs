@@ -67,8 +67,8 @@ impl Core {
         self.begin_whole(own, SHUTDOWN_BARRIER, 0, &[b"DBSIZE"]);
     }
 
-    /// No write is under way any more.
-    pub fn shutdown_barrier_passed(&mut self, own: &mut Shard) {
+    /// No write is under way any more, and the stream has them all.
+    pub fn shutdown_settled(&mut self, own: &mut Shard) {
         let offset = self.server.replication.offset();
         let until = self.now.saturating_add(self.config.shutdown_timeout as i64 * 1000);
         let Some(shutdown) = &mut self.shutdown else { return };
@@ -77,6 +77,7 @@ impl Core {
         if may_wait && self.lagging(offset) > 0 {
             self.server.shutdown_waits_until.store(until, Ordering::Release);
             notice!("Waiting for replicas before shutting down.");
+            self.master.ask_for_acknowledgements();
         } else {
             self.end_with_a_snapshot(own);
         }
@@ -122,10 +123,10 @@ impl Core {
         }
     }
 
-    /// A snapshot that a shutdown has ended is gone.
+    /// A snapshot that a shutdown has ended is gone; if none is to follow, nothing is left to do.
     pub fn go_on_with_shutdown(&mut self) {
-        let is_last = self.shutdown.as_ref().is_some_and(|shutdown| shutdown.phase == Phase::Saving);
-        if is_last && !self.is_saving() {
+        let is_last = |shutdown: &Shutdown| shutdown.phase == Phase::Saving && shutdown.snapshot.is_none();
+        if self.shutdown.as_ref().is_some_and(is_last) && !self.is_saving() {
             self.stop();
         }
     }

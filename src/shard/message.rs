@@ -451,8 +451,6 @@ pub enum ServerMessage {
     },
     /// Owner to home: a key that the command of this reply waits for has changed. The home shard tries again.
     KeyReady(Ticket),
-    /// Shard zero to itself: what was written before a failover is in the stream. Not answered.
-    FailoverSettled,
     /// The thread that sends keys to other servers to a home shard: what came of a MIGRATE. Not answered.
     Migrated(Migrated),
     /// Something about replicas, to shard zero.
@@ -470,8 +468,8 @@ pub enum ServerMessage {
     },
     /// The thread that reached the master to shard zero, which goes on with the stream. Not answered.
     Master(Box<MasterStream>),
-    /// Shard zero to itself, behind all effects of before the barrier that made the shards those of another role.
-    RoleSettled,
+    /// Shard zero to itself, behind all effects of before the barrier of this number. Not answered.
+    Settled(u64),
     /// To shard zero, about snapshots.
     Snapshots(ToSnapshots),
     /// Shard zero to the home shard of whoever asked it something: the reply.

@@ -199,6 +199,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// An offset as others write it: at most what fits a signed number, as in Redis.
+pub fn parse_offset(text: &str) -> Option<u64> {
+    text.parse::<i64>().ok().and_then(|offset| u64::try_from(offset).ok())
+}
+
 /// A new replication id: 40 hexadecimal digits that no other server has.
 pub fn random_id(rng: &mut impl Rng) -> String {
     (0..ID_LENGTH).map(|_| char::from_digit(rng.random_range(0..16), 16).unwrap_or('0')).collect()

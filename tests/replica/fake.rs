@@ -50,6 +50,19 @@ impl FakeMaster {
         link
     }
 
+    /// Waits for a replica, whatever it says of itself, and gives it an empty dataset at offset 0.
+    pub fn accept_with_any_history(&self) -> FakeLink {
+        let mut link = self.accept();
+        for answer in ["+PONG\r\n", "+OK\r\n", "+OK\r\n"] {
+            link.pass_command();
+            link.send(answer.as_bytes());
+        }
+        link.pass_command();
+        link.send(format!("+FULLRESYNC {ID} 0\r\n${}\r\n", EMPTY_SNAPSHOT.len()).as_bytes());
+        link.send(EMPTY_SNAPSHOT);
+        link
+    }
+
     /// Waits for a replica that listens on `port` and knows nothing, and gives it an empty dataset at this offset.
     pub fn accept_anew(&self, port: u16, offset: u64) -> FakeLink {
         let mut link = self.accept_handshake(port, ["?", "-1"]);
@@ -81,6 +94,24 @@ impl FakeLink {
         bytes.len() as u64
     }
 
+    /// Waits for a line.
+    #[track_caller]
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        while !line.ends_with("\r\n") {
+            let mut byte = [0];
+            self.stream.read_exact(&mut byte).expect("the replica sends something");
+            line.push(byte[0].into());
+        }
+        line.trim_end().to_owned()
+    }
+
+    /// Waits for a command, whichever it is.
+    fn pass_command(&mut self) {
+        let words: usize = self.line()[1..].parse().expect("a number of words");
+        (0..2 * words).for_each(|_| drop(self.line()));
+    }
+
     /// Waits for this command and nothing else.
     #[track_caller]
     pub fn expect(&mut self, words: &[&str]) {
@@ -105,16 +136,7 @@ impl FakeLink {
     /// Waits for the next acknowledgement.
     #[track_caller]
     pub fn acknowledgement(&mut self) -> u64 {
-        let mut line = || {
-            let mut line = String::new();
-            while !line.ends_with("\r\n") {
-                let mut byte = [0];
-                self.stream.read_exact(&mut byte).expect("an acknowledgement");
-                line.push(byte[0].into());
-            }
-            line.trim_end().to_owned()
-        };
-        let words: Vec<String> = (0..7).map(|_| line()).collect();
+        let words: Vec<String> = (0..7).map(|_| self.line()).collect();
         assert_eq!(words[..6], ["*3", "$8", "REPLCONF", "$3", "ACK", &format!("${}", words[6].len())]);
         words[6].parse().expect("an offset")
     }

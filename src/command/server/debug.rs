@@ -376,7 +376,7 @@ fn role_switch(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
 fn cut(ctx: &mut Context<'_>, _: &[&[u8]]) {
     match ctx.keyspace.cut_as_prepared() {
         Some(replicates) => {
-            ctx.effects.on |= replicates;
+            ctx.effects.on |= replicates && !ctx.keyspace.follows;
             ctx.reply.ok();
         }
         None => ctx.reply.error("ERR no snapshot was prepared"),

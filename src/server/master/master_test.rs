@@ -259,3 +259,26 @@ fn a_snapshot_that_nobody_waits_for_is_abandoned() {
     world.with(|master, view| master.snapshot_written(view, number, Err("abandoned".into())));
     assert!(matches!(world.master.take_orders()[..], [Order::Snapshot(next, _)] if next != number));
 }
+
+#[test]
+fn a_snapshot_of_another_history_goes_to_nobody_else() {
+    let mut world = world();
+    world.with(|master, view| master.begin_sync(view, hello(1, "?", None)));
+    let Some(Order::Snapshot(number, _writer)) = world.master.take_orders().pop() else { panic!() };
+    world.stream(&[b'x'; 100], &[Reached::Cut(number)]);
+    assert!(matches!(world.master.take_orders()[..], [Order::Transfer(..)]));
+    // This server's own master has another history, whose stream soon is at the same position.
+    world.with(|master, view| master.restart(view, 50));
+    world.with(|master, view| master.append(view, &[b'y'; 200]));
+    let orders = world.master.take_orders();
+    assert!(
+        matches!(orders[..], [Order::Disconnect((0, 1)), Order::Abandon(at)] if at == number),
+        "{orders:?}"
+    );
+    world.with(|master, view| master.begin_sync(view, hello(2, "?", None)));
+    world.with(|master, view| master.feed(view));
+    assert!(world.master.take_orders().is_empty(), "it waits for the next one");
+    world.with(|master, view| master.follower_gone(view, (0, 1)));
+    world.with(|master, view| master.snapshot_written(view, number, Err("abandoned".into())));
+    assert!(matches!(world.master.take_orders()[..], [Order::Snapshot(next, _)] if next != number));
+}

@@ -152,6 +152,8 @@ impl Master {
     /// Another history begins at a position: whoever follows the old one synchronizes anew.
     pub fn restart(&mut self, view: View<'_>, position: u64) {
         self.disconnect_all();
+        self.void_snapshot();
+        self.followers.iter_mut().for_each(|follower| follower.position = None);
         self.backlog = Some(Backlog::new(position, view.config.repl_backlog_size));
         self.written = position;
         self.alone_since = view.now;

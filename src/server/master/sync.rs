@@ -165,13 +165,7 @@ impl Master {
 
     /// The stream has reached the cut of a snapshot.
     pub(super) fn cut(&mut self, view: View<'_>, number: u64) {
-        if let Some(position) = self.position() {
-            self.cut_at(view, number, position);
-        }
-    }
-
-    /// The snapshot of this number has everything before a position of the stream.
-    pub fn cut_at(&mut self, view: View<'_>, number: u64, position: u64) {
+        let Some(position) = self.position() else { return };
         let Some(sync) = self.sync.as_mut().filter(|sync| sync.number == number) else { return };
         sync.cut = Some(position);
         let spool = Arc::clone(&sync.spool);
@@ -251,6 +245,15 @@ impl Master {
         if !is_read && self.sync.as_ref().is_some_and(|sync| sync.is_written) {
             self.sync = None;
             self.serve_waiting(view);
+        }
+    }
+
+    /// The snapshot under way is of another history: nobody else gets it.
+    pub(super) fn void_snapshot(&mut self) {
+        let Some(sync) = self.sync.as_mut().filter(|sync| !sync.is_abandoned) else { return };
+        sync.is_abandoned = true;
+        if !sync.is_written {
+            self.orders.push(Order::Abandon(sync.number));
         }
     }
 

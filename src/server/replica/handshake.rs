@@ -3,7 +3,7 @@
 
 use crate::command::effect::encode;
 use crate::notice;
-use crate::state::replication::ID_LENGTH;
+use crate::state::replication::{ID_LENGTH, parse_offset};
 
 /// What a replica says of itself, and where it would go on.
 #[derive(Clone, Debug, Default)]
@@ -133,7 +133,7 @@ impl Handshake {
         let words: Vec<&str> = shown.split(' ').collect();
         match words[0] {
             "+FULLRESYNC" => {
-                let offset = words.get(2).and_then(|offset| offset.parse().ok());
+                let offset = words.get(2).and_then(|offset| parse_offset(offset));
                 match (words.get(1).filter(|id| id.len() == ID_LENGTH), offset) {
                     (Some(id), Some(offset)) => Ok(Next::Full { id: (*id).to_owned(), offset }),
                     _ => Err("Master replied with wrong +FULLRESYNC syntax.".to_owned()),
@@ -236,6 +236,7 @@ mod tests {
             "+FULLRESYNC short 1",
             "+FULLRESYNC",
             &format!("+FULLRESYNC {ID} -1"),
+            &format!("+FULLRESYNC {ID} {}", u64::MAX),
             "+CONTINUE",
             "$5",
             "",

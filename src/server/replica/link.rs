@@ -133,7 +133,8 @@ impl Thread {
                 self.set_link(Link::Transfer);
                 notice!("Full resync from master: {id}:{offset}");
                 let snapshot = self.receive_snapshot(&mut reader, offset)?;
-                reader.into_stream(Some(id), Some(snapshot))
+                let stream = reader.into_stream(Some(id), Some(snapshot));
+                stream.inspect_err(|_| drop_load(&self.shards, snapshot.load))
             }
             Next::Continue { id } => reader.into_stream(id, None),
             Next::Send(_) => Err("the handshake has no end".to_owned()),

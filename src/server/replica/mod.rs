@@ -138,17 +138,8 @@ impl Core {
         }
     }
 
-    /// The barrier of [`Core::change_master`] has passed. The effects of before are on their way.
-    pub fn role_barrier_passed(&mut self, own: &mut Shard) {
-        let shards = Arc::clone(&self.shards);
-        self.hear(own);
-        shards.deliver(own);
-        shards.send(0, Message::Server(ServerMessage::RoleSettled));
-    }
-
     /// All shards are of another role, and the stream has every effect of before.
     pub fn role_settled(&mut self, own: &mut Shard) {
-        self.replicate(own);
         self.follower.is_switching = false;
         let becomes_replica = self.follower.changes.front().is_some_and(|change| change.master.is_some());
         let registers = &self.server.replication;
@@ -344,9 +335,10 @@ impl Core {
     /// On shard zero: whether everything that was parsed of the master's stream is applied and passed on, so that the dataset is
     /// that of the stream's offset. From this question on nothing more is parsed until [`Core::release_link`].
     pub fn link_rests(&mut self, own: &mut Shard) -> bool {
-        let Some(id) = self.follower.link else { return true };
+        // A link that is attached meanwhile is held too.
         self.follower.is_held = true;
         self.pass_on(own);
+        let Some(id) = self.follower.link else { return true };
         self.connection(id).is_none_or(|connection| {
             connection.is_settled() && connection.progress.as_ref().is_none_or(|progress| progress.rests())
         })

@@ -20,7 +20,7 @@ use crate::shard::load::{LoadError, Options, Report, fields_of, load};
 use crate::shard::message::{Message, ServerMessage, Ticket};
 use crate::shard::owner::Shard;
 use crate::shard::snapshot::ToSnapshots;
-use crate::state::replication::{History, ID_LENGTH};
+use crate::state::replication::{History, ID_LENGTH, parse_offset};
 use crate::{notice, warning};
 
 /// Bytes that are read of the file at once.
@@ -90,7 +90,7 @@ fn go_on_with_history(shards: &Shards, name: &Path) {
 
 /// What a snapshot says of the stream that it is of: the history's id, and the offset.
 pub(in crate::server) fn history_of<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Option<(String, u64)> {
-    let (id, offset) = (field("repl-id")?, field("repl-offset")?.parse().ok()?);
+    let (id, offset) = (field("repl-id")?, parse_offset(field("repl-offset")?)?);
     (id.len() == ID_LENGTH).then(|| (id.to_owned(), offset))
 }
 

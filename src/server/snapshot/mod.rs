@@ -1,8 +1,8 @@
 //! Snapshots, on shard zero: one at a time, for a file or for replicas; others wait for their turn.
 //!
 //! A snapshot begins with a barrier that cuts the keyspace of every shard at the same moment. From then on the shards pass their keys to
-//! a thread that writes them ([`write`]), while commands go on. When effects are collected the thread begins when the stream
-//! has reached the cut, so that the snapshot can say which position of the stream it stands for.
+//! a thread that writes them ([`write`]), while commands go on. The thread begins when the stream of effects has reached the cut,
+//! so that the snapshot can say which position of the stream it stands for.
 
 mod load;
 mod save;
@@ -17,7 +17,7 @@ use std::sync::mpsc::Sender;
 pub(super) use self::load::{history_of, load_at_start};
 pub(super) use self::sink::{SnapshotSink, remove_temporary_file};
 use self::write::{GIVEN_UP, Preface};
-use super::barrier::CUT_BARRIER;
+use super::barrier::UNWATCHED_BARRIER;
 use super::executor::Core;
 use crate::base::clock::Monotonic;
 use crate::base::slot::ShardId;
@@ -60,7 +60,7 @@ pub(super) struct Request {
     pub id: u64,
     /// What for.
     pub purpose: Purpose,
-    /// Whether the stream of effects is to go on from its cut: if none are collected, they are from then on.
+    /// Whether the stream of effects is to go on from its cut: if none are collected, a master collects them from then on.
     pub replicates: bool,
     /// Where it goes.
     pub sink: Box<dyn SnapshotSink>,
@@ -107,6 +107,10 @@ impl Core {
         {
             request.sink.abandon(GIVEN_UP);
             self.snapshot_ended(own, id, request.purpose, Err(GIVEN_UP.to_owned()));
+            if self.snapshots.waiting.is_empty() && !self.is_saving() {
+                // It may have been held for this one.
+                self.release_link();
+            }
         }
         if let Some(running) = self.snapshots.running.as_ref().filter(|running| running.id == id) {
             running.progress.fail();
@@ -136,8 +140,6 @@ impl Core {
         }
         let Some(request) = self.snapshots.waiting.pop_front() else { return };
         let Request { id, purpose, replicates, sink } = request;
-        // A replica passes its master's stream on, not what that does here.
-        let replicates = replicates && !self.server.replication.is_replica.load(Ordering::Relaxed);
         let progress = Arc::new(Progress::new(id, replicates));
         let (takers, pieces) = open(Arc::clone(&progress), self.shards.len(), &self.config, self.now);
         if !purpose.is_save() {
@@ -152,22 +154,12 @@ impl Core {
                 self.shards.send(shard, Message::PrepareCut(Box::new(taker)));
             }
         }
-        self.begin_whole(own, CUT_BARRIER, 0, &[b"DEBUG", b"CUT"]);
+        self.begin_whole(own, UNWATCHED_BARRIER, 0, &[b"DEBUG", b"CUT"]);
     }
 
-    /// All shards are cut. If effects are collected, the stream has yet to reach that.
-    pub fn cut_barrier_passed(&mut self, own: &mut Shard) {
-        let running = self.snapshots.running.as_ref();
-        if let Some(id) = running.map(|running| running.id).filter(|_| !own.effects_on()) {
-            let offset = self.server.replication.offset();
-            self.write_snapshot(id, offset);
-            self.replica_snapshot_cut(own, id, offset);
-        }
-        self.release_link();
-    }
-
-    /// Starts the thread that writes: the cut of the snapshot is at this offset of the stream.
+    /// Starts the thread that writes: the stream has reached the cut of the snapshot, at this offset. A master's stream may go on.
     pub fn write_snapshot(&mut self, id: u64, offset: u64) {
+        self.release_link();
         let preface = self.preface(offset);
         let Some(running) = self.snapshots.running.as_mut().filter(|running| running.id == id) else {
             return;

@@ -13,9 +13,7 @@ impl Shard {
 
     /// Has shard zero told where a snapshot was cut, if that was just now.
     pub(super) fn record_cut(&mut self) {
-        if let Some(id) = self.keyspace.new_cut.take()
-            && self.effects.on
-        {
+        if let Some(id) = self.keyspace.new_cut.take() {
             self.records.push(Record::Cut(id));
         }
     }
