@@ -690,3 +690,24 @@ fn a_master_that_hands_over_and_goes_is_no_replica() {
     wait_until("it is a master", 10_000, || info(&mut client, "replication", "role") == "master");
     wait_until("nobody follows", 5_000, || number(&mut client, "replication", "connected_slaves") == 0);
 }
+
+#[test]
+fn a_link_ends_though_its_last_command_waits() {
+    let Some(start) = skerry() else { return };
+    let master = FakeMaster::new();
+    let replica = replica_of(start, 2, master.port());
+    let mut client = replica.client();
+    for line in ["BLPOP a b 0", "XREAD BLOCK 0 STREAMS a b $ $", "SAVE", "REPLICAOF NO ONE"] {
+        let mut link = master.accept_with_any_history();
+        let offset = link.stream(&["SET c 1"]);
+        link.expect_acknowledgement(offset);
+        link.stream(&[line]);
+        std::thread::sleep(Duration::from_millis(200));
+        link.cut();
+        if line.starts_with("REPLICAOF") {
+            wait_until(line, 5_000, || info(&mut client, "replication", "role") == "master");
+        } else {
+            wait_until(line, 5_000, || info(&mut client, "replication", "master_link_status") == "down");
+        }
+    }
+}

@@ -276,6 +276,11 @@ impl Connection {
         self.first_sequence
     }
 
+    /// Whether everything is answered but for a command that waits for something which may never be.
+    pub fn has_run_out(&self) -> bool {
+        self.is_settled() || self.is_blocking && self.asked() - self.answered() == 1
+    }
+
     /// Gives what was staged last a place of its own.
     fn close_staged(&mut self) {
         if let Some(start) = self.open.take() {

@@ -506,7 +506,7 @@ impl Executor {
             let is_over = match connection.phase {
                 Phase::Open => false,
                 // What the master sent must have been applied or not, before it is asked for more.
-                Phase::Broken => connection.progress.is_none() || connection.is_settled(),
+                Phase::Broken => connection.progress.is_none() || connection.has_run_out(),
                 Phase::Closing => connection.output_bytes() == 0 && connection.is_settled(),
             };
             if is_over {
