@@ -370,6 +370,23 @@ fn a_reload_keeps_everything_and_loses_no_write() {
 }
 
 #[test]
+fn writes_wait_until_the_last_reload_is_done() {
+    let Some(skerry) = skerry() else { return };
+    let server = skerry.shards(2).arguments(&["--rdb-key-save-delay", "1000"]).spawn();
+    let mut reloading: Vec<Client> = (0..2).map(|_| server.client()).collect();
+    let mut writer = server.client();
+    assert_eq!(writer.run("DEBUG POPULATE 300"), Reply::ok());
+    reloading.iter_mut().for_each(|client| client.send(&["DEBUG", "RELOAD"]));
+    std::thread::sleep(Duration::from_millis(100));
+    for count in 1..=200 {
+        assert_eq!(writer.run("INCR counter").integer(), count);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    reloading.iter_mut().for_each(|client| assert_eq!(client.receive(), Reply::ok()));
+    assert_eq!(writer.run("GET counter").text(), "200");
+}
+
+#[test]
 fn keys_whose_time_is_over_are_not_loaded() {
     let Some(skerry) = skerry() else { return };
     let directory = tempfile::tempdir().expect("a directory");

@@ -63,7 +63,7 @@ impl Core {
             snapshot: None,
         });
         self.server.shutting_down.store(true, Ordering::Release);
-        self.server.pause.hold_writes(true);
+        self.server.pause.hold_writes();
         self.begin_whole(own, SHUTDOWN_BARRIER, 0, &[b"DBSIZE"]);
     }
 
@@ -166,7 +166,7 @@ impl Core {
     fn call_off(&mut self) {
         self.server.shutting_down.store(false, Ordering::Release);
         self.server.shutdown_waits_until.store(0, Ordering::Release);
-        self.server.pause.hold_writes(false);
+        self.server.pause.release_writes();
         let askers = self.shutdown.take().map(|shutdown| shutdown.askers);
         for asker in askers.into_iter().flatten() {
             self.reply_elsewhere(asker, |reply| reply.error(FAILED));

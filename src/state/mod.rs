@@ -83,8 +83,8 @@ pub struct Pause {
     writes_only: AtomicBool,
     /// Whether writes pause because another server is about to take over, however long that takes.
     pub is_failing_over: AtomicBool,
-    /// Whether writes pause because the dataset is about to be saved for the last time, or loaded again.
-    holds_writes: AtomicBool,
+    /// For how many reasons writes pause: the dataset is about to be saved for the last time, or loaded again.
+    holds: AtomicUsize,
 }
 
 impl Pause {
@@ -97,15 +97,20 @@ impl Pause {
         self.until.store(longest, Ordering::Release);
     }
 
-    /// Begins or ends a pause of writes without end.
-    pub fn hold_writes(&self, holds: bool) {
-        self.holds_writes.store(holds, Ordering::Release);
+    /// Begins a pause of writes that lasts until everyone who began one has ended it.
+    pub fn hold_writes(&self) {
+        self.holds.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Ends such a pause.
+    pub fn release_writes(&self) {
+        self.holds.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Whether writes pause whatever clients say.
     #[inline]
     fn is_holding(&self) -> bool {
-        self.is_failing_over.load(Ordering::Acquire) || self.holds_writes.load(Ordering::Acquire)
+        self.is_failing_over.load(Ordering::Acquire) || self.holds.load(Ordering::Acquire) > 0
     }
 
     /// Ends the pause.

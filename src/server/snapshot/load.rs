@@ -109,7 +109,7 @@ fn load_name(shards: &Shards, name: &Path, options: Options) -> Result<Report, S
 impl Core {
     /// DEBUG RELOAD: nothing may be written between the snapshot and its return.
     pub(super) fn hold_for_reload(&mut self, own: &mut Shard, asker: (ShardId, Ticket), reload: Reload) {
-        self.server.pause.hold_writes(true);
+        self.server.pause.hold_writes();
         self.snapshots.reloading.push_back((asker, reload));
         self.begin_whole(own, RELOAD_BARRIER, 0, &[b"DBSIZE"]);
     }
@@ -127,10 +127,8 @@ impl Core {
 
     /// Writes go on.
     pub(super) fn release_after_reload(&mut self) {
-        if self.shutdown.is_none() {
-            self.server.pause.hold_writes(false);
-            self.end_pause();
-        }
+        self.server.pause.release_writes();
+        self.end_pause();
     }
 
     /// Loads the file of DEBUG RELOAD on a thread of its own.
