@@ -294,6 +294,7 @@ impl Executor {
             self.run_inputs(own, inputs);
         }
         self.core.read_on(own);
+        let loads = !own.loading.is_empty() && self.core.load_some(own);
         let pace = if own.keyspace.is_cut() { self.core.walk_cut(own) } else { Pace::Ended };
         self.waits_for_writer = pace == Pace::Waits;
         self.core.hear(own);
@@ -325,7 +326,7 @@ impl Executor {
             }
         }
         self.core.counters().ticks.add(1);
-        Ok(worked || pace == Pace::On || own.is_reading() || !self.core.ready.is_empty())
+        Ok(worked || loads || pace == Pace::On || own.is_reading() || !self.core.ready.is_empty())
     }
 
     /// Whether everything that clients were promised is sent, on all shards, or the time for it is over.
@@ -665,6 +666,12 @@ impl Core {
     fn serve_pending(&mut self, own: &mut Shard) {
         let (config, server) = (Arc::clone(&self.config), Arc::clone(&self.server));
         own.serve_pending(self.env(&config, &server));
+    }
+
+    /// Goes on with a load; whether there is more to do of it.
+    fn load_some(&mut self, own: &mut Shard) -> bool {
+        let (config, server) = (Arc::clone(&self.config), Arc::clone(&self.server));
+        own.load_some(self.env(&config, &server))
     }
 
     /// Goes on with a read that replies in slices, if there is one.

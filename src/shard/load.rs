@@ -15,7 +15,7 @@ use super::cell::Shards;
 use super::message::{Message, ServerMessage};
 use super::owner::Shard;
 use super::snapshot::ToSnapshots;
-use crate::base::clock::{UnixMillis, unix_millis};
+use crate::base::clock::{Monotonic, UnixMillis, unix_millis};
 use crate::base::limits::PREFETCH_DISTANCE;
 use crate::rdb::{Raw, RawAccess, RawEntry, RdbError, Record, Records, decode_raw};
 use crate::state::Server;
@@ -25,6 +25,8 @@ use crate::{notice, warning};
 
 /// Bytes of keys that one message has.
 const BATCH_BYTES: usize = 32 << 10;
+/// How long a shard loads before its clients have their turn, microseconds.
+const SLICE_MICROS: u64 = 1000;
 /// Bytes under way per shard. A shard keeps what has come before it serves clients again, so they are fewer where clients are
 /// served; where none are, more keep the thread from waiting for a shard that the system does not let run.
 const AHEAD_BYTES_MAX: usize = 8 << 20;
@@ -205,9 +207,43 @@ impl Load {
     }
 }
 
+/// What a loading thread has for a shard.
+#[derive(Debug)]
+pub enum Loading {
+    /// Keys of a snapshot.
+    Keys(Keys),
+    /// Nothing comes of the load of this number.
+    Dropped(u64),
+}
+
+impl Loading {
+    /// Does it, on the shard that it is for.
+    fn act_on(self, shard: &mut Shard, env: Env<'_>) {
+        match self {
+            Self::Keys(keys) => keys.keep(shard, env),
+            Self::Dropped(number) => shard.keyspace.drop_incoming(number),
+        }
+    }
+}
+
+impl Shard {
+    /// Goes on with what loading threads have for this shard, for a slice of time, so that a load holds no client up. Whether
+    /// there is more.
+    pub fn load_some(&mut self, env: Env<'_>) -> bool {
+        let started = Monotonic::now();
+        while let Some(loading) = self.loading.pop_front() {
+            loading.act_on(self, env);
+            if Monotonic::now().micros_since(started) >= SLICE_MICROS {
+                break;
+            }
+        }
+        !self.loading.is_empty()
+    }
+}
+
 impl Keys {
     /// Decodes and keeps them, on the shard that owns them.
-    pub fn keep(self, shard: &mut Shard, env: Env<'_>) {
+    fn keep(self, shard: &mut Shard, env: Env<'_>) {
         let Self { load, database, batch } = self;
         let mut done = Progress::default();
         let hashes: Vec<u64> = batch.iter().map(|raw| shard.keyspace.hash(raw.key)).collect();
@@ -335,7 +371,7 @@ pub fn load_beside(shards: &Shards, reader: impl Read, options: Options) -> Resu
 
 /// Drops a dataset that was loaded beside the one that clients see.
 pub fn drop_load(shards: &Shards, number: u64) {
-    (0..shards.len()).for_each(|shard| shards.send(shard, Message::DropLoad(number)));
+    (0..shards.len()).for_each(|shard| shards.send(shard, Message::Load(Box::new(Loading::Dropped(number)))));
 }
 
 /// Has the dataset take the place of the one there is, and waits until it has.
@@ -416,7 +452,7 @@ impl<'a> Loader<'a> {
         let batch = std::mem::replace(&mut self.batches[shard], Batch { bytes, items });
         self.load.progress().ahead_bytes += batch.size();
         let keys = Keys { load: Arc::clone(self.load), database: self.database, batch };
-        self.shards.send(shard, Message::Load(Box::new(keys)));
+        self.shards.send(shard, Message::Load(Box::new(Loading::Keys(keys))));
         Ok(())
     }
 

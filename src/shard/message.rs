@@ -19,7 +19,7 @@ use crate::store::entry::Entry;
 
 use super::announce::Post;
 use super::blocked::{End, Seat};
-use super::load::Keys;
+use super::load::Loading;
 use super::locks::Claims;
 use super::replicas::{FromMaster, ToMaster};
 use super::snapshot::{Taker, ToSnapshots};
@@ -316,10 +316,8 @@ pub enum Message {
         /// The records.
         records: Vec<Record>,
     },
-    /// The loading thread to owner: keys of a snapshot. It waits until they are kept.
-    Load(Box<Keys>),
-    /// The loading thread to owner: nothing comes of the load of this number. Not answered.
-    DropLoad(u64),
+    /// The loading thread to owner: keys of a snapshot, or their end. It waits until they are kept.
+    Load(Box<Loading>),
     /// Shard zero to all: the next cut is for this one. Not answered: the cut follows under a barrier.
     PrepareCut(Box<Taker>),
     /// Home to owner: keys that a client no longer watches. Not answered.

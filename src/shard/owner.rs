@@ -19,6 +19,7 @@ pub use self::role::note_failed;
 use super::Env;
 use super::announce::Posts;
 use super::blocked::{Blocked, Seat, takes_turns};
+use super::load::Loading;
 use super::locks::{Claims, Locks, RequestId};
 use super::message::{
     Answers, Batch, Message, Moved, Name, Outcome, Part, PartCommand, PartCommands, Put, Ticket,
@@ -132,6 +133,8 @@ pub struct Shard {
     waiting: AHashMap<RequestId, Waiting>,
     held: AHashMap<TransactionId, Held>,
     blocked: Blocked,
+    /// What loading threads have for it, in order.
+    pub loading: VecDeque<Box<Loading>>,
     /// Reads that reply in slices, the next one first.
     readings: VecDeque<Reading>,
     /// Keys for which those behind this one have their turn.
@@ -169,6 +172,7 @@ impl Shard {
             waiting: AHashMap::new(),
             held: AHashMap::new(),
             blocked: Blocked::default(),
+            loading: VecDeque::new(),
             readings: VecDeque::new(),
             resumed: Vec::new(),
             kept: Vec::new(),

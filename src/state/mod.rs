@@ -26,7 +26,6 @@ use crate::base::clock::{Monotonic, UnixMillis, unix_millis};
 use crate::base::memory;
 use crate::base::slot::SlotMap;
 use crate::config::Config;
-use crate::resp::error::READ_ONLY;
 use commands::Commands;
 use counters::{ShardCounters, Totals};
 use errors::Errors;
@@ -255,10 +254,6 @@ impl Server {
         let too_few = needed > 0
             && config.min_replicas_max_lag > 0
             && self.replication.good_replicas.load(Ordering::Relaxed) < needed;
-        if self.pause.is_failing_over.load(Ordering::Relaxed) {
-            // It passed the pause before that began and came here behind it.
-            return Some(READ_ONLY);
-        }
         too_few.then_some("NOREPLICAS Not enough good replicas to write.")
     }
 

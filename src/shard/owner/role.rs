@@ -33,8 +33,12 @@ impl Shard {
         if self.keyspace.follows {
             return self.refuses_write(env, caller, ticket, row).then_some(READ_ONLY);
         }
-        let is_of_client = ticket.connection != Ticket::OF_SERVER;
-        (is_of_client && row.is_write()).then(|| env.server.write_refusal(env.config)).flatten()
+        if ticket.connection == Ticket::OF_SERVER || !row.is_write() {
+            return None;
+        }
+        // It passed the pause before that began, and came here behind it.
+        let is_late = env.server.pause.is_failing_over.load(Ordering::Relaxed);
+        env.server.write_refusal(env.config).or_else(|| is_late.then_some(READ_ONLY))
     }
 
     /// Sees to it that keys whose time is over stay, hidden, where nobody may remove them.
