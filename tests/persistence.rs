@@ -255,6 +255,27 @@ fn a_file_is_one_moment_of_all_shards() {
 }
 
 #[test]
+fn a_flush_ends_what_is_saved_and_with_save_points_is_saved_itself() {
+    let Some(skerry) = skerry() else { return };
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut server = saving(&skerry, directory.path()).shards(2).spawn();
+    let mut client = server.client();
+    client.run("DEBUG POPULATE 5000");
+    assert_eq!(client.run("SAVE"), Reply::ok());
+    client.run("CONFIG SET rdb-key-save-delay 1000");
+    client.run("BGSAVE");
+    client.run("FLUSHALL");
+    wait_until("emptiness is saved", 3_000, || {
+        field(&mut client, "persistence", "rdb_changes_since_last_save") == "0"
+    });
+    assert_eq!(field(&mut client, "persistence", "rdb_last_bgsave_status"), "ok");
+    server.signal(libc::SIGKILL);
+    server.wait_exit(EXIT_LIMIT_MS);
+    let server = saving(&skerry, directory.path()).shards(2).spawn();
+    assert_eq!(server.client().run("DBSIZE"), Reply::Integer(0));
+}
+
+#[test]
 fn killed_in_the_midst_of_a_save_it_has_the_file_before() {
     let Some(skerry) = skerry() else { return };
     let directory = tempfile::tempdir().expect("a directory");

@@ -139,6 +139,7 @@ impl Case {
             Notice::Event { database, key, event, .. } => format!("{database} {} {event}", text(&key)),
             Notice::Changed { key, .. } => format!("changed {}", text(&key)),
             Notice::Flushed { .. } => "flushed".into(),
+            Notice::Emptied => "emptied".into(),
             Notice::Published(publication, audience) => {
                 let (channel, payload) = publication.parts();
                 format!("{} {} to {}", text(channel), text(payload), audience.receivers)

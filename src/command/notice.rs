@@ -67,6 +67,8 @@ pub enum Notice {
         /// Number of shards, all of which are to be told.
         shards: usize,
     },
+    /// FLUSHALL: a snapshot of what was there is not wanted any more.
+    Emptied,
 }
 
 impl Notice {
@@ -79,7 +81,7 @@ impl Notice {
     pub fn key(&self) -> Option<&[u8]> {
         match self {
             Self::Event { key, .. } | Self::Changed { key, .. } => Some(key),
-            Self::Published(..) | Self::Flushed { .. } => None,
+            Self::Published(..) | Self::Flushed { .. } | Self::Emptied => None,
         }
     }
 }

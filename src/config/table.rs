@@ -122,7 +122,7 @@ pub static DIRECTIVES: &[Directive] = &[
     integer("io-threads", "1", 1, 128).immutable().meaningless(),
     yes_no("io-threads-do-reads", "no").immutable().meaningless(),
     yes_no("jemalloc-bg-thread", "yes").meaningless(),
-    integer("key-load-delay", "0", I32_MIN, I32_MAX).hidden().later(),
+    integer("key-load-delay", "0", I32_MIN, I32_MAX).hidden(),
     integer("latency-monitor-threshold", "0", 0, I64_MAX),
     yes_no("latency-tracking", "yes"),
     special("latency-tracking-info-percentiles", "50 99 99.9", Kind::Percentiles).several(),

@@ -1,7 +1,9 @@
 //! Passing on what others can notice: what handlers collected becomes posts for the home shards of those who listen.
 
 use super::Env;
+use super::message::{Message, ServerMessage};
 use super::owner::Shard;
+use super::snapshot::ToSnapshots;
 use crate::base::number::push_i64;
 use crate::base::slot::ShardId;
 use crate::command::notice::{Actor, Notice, Publication};
@@ -111,6 +113,10 @@ impl Shard {
                 Notice::Changed { key, by, readers } => self.post_change(&key, by, &readers),
                 Notice::Flushed { shards } => {
                     (0..shards).for_each(|home| self.invalidations.push(home, Post::Flushed));
+                }
+                Notice::Emptied => {
+                    let emptied = ServerMessage::Snapshots(ToSnapshots::Emptied);
+                    self.outbox.push((0, Message::Server(emptied)));
                 }
             }
         }

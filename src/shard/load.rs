@@ -452,8 +452,22 @@ impl<'a> Loader<'a> {
         let batch = std::mem::replace(&mut self.batches[shard], Batch { bytes, items });
         self.load.progress().ahead_bytes += batch.size();
         let keys = Keys { load: Arc::clone(self.load), database: self.database, batch };
+        let count = keys.batch.items.len() as u64;
         self.shards.send(shard, Message::Load(Box::new(Loading::Keys(keys))));
+        self.delay(count);
         Ok(())
+    }
+
+    /// Sleeps as `key-load-delay` says: microseconds per key, or so many keys per microsecond when it is negative.
+    fn delay(&self, keys: u64) {
+        let per_key = self.shards.server.config.load().key_load_delay_us;
+        let micros = match u64::try_from(per_key) {
+            Ok(micros) => micros * keys,
+            Err(_) => keys / u64::from(per_key.unsigned_abs()),
+        };
+        if micros > 0 {
+            std::thread::sleep(Duration::from_micros(micros));
+        }
     }
 
     fn send_all(&mut self) -> Result<(), LoadError> {

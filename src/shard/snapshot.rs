@@ -284,6 +284,8 @@ pub enum ToSnapshots {
         /// Whether it failed, and why.
         result: Result<(), String>,
     },
+    /// FLUSHALL has run.
+    Emptied,
     /// A dataset is loaded and is to take the place of the one there is; then whoever waits is told.
     Adopt {
         /// Number of the load.

@@ -23,15 +23,20 @@ pub fn flushdb(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
 /// FLUSHALL
 pub fn flushall(ctx: &mut Context<'_>, arguments: &[&[u8]]) {
     let databases = ctx.keyspace.databases();
-    flush(ctx, arguments, 0..databases);
+    if flush(ctx, arguments, 0..databases) && ctx.shard == 0 {
+        ctx.notices.list.push(Notice::Emptied);
+    }
 }
 
-/// Empties databases. SYNC and ASYNC are the same: the old tables are out of sight at once and freed in slices.
-fn flush(ctx: &mut Context<'_>, arguments: &[&[u8]], databases: std::ops::Range<usize>) {
+/// Empties databases, if the arguments are right. SYNC and ASYNC are the same: the old tables are out of sight at once and freed in slices.
+fn flush(ctx: &mut Context<'_>, arguments: &[&[u8]], databases: std::ops::Range<usize>) -> bool {
     match arguments {
         [_] => {}
         [_, mode] if is_word(mode, "sync") || is_word(mode, "async") => {}
-        _ => return ctx.reply.error(SYNTAX),
+        _ => {
+            ctx.reply.error(SYNTAX);
+            return false;
+        }
     }
     for database in databases {
         let keys = ctx.keyspace.database(database).len();
@@ -48,6 +53,7 @@ fn flush(ctx: &mut Context<'_>, arguments: &[&[u8]], databases: std::ops::Range<
     }
     replicate_once(ctx);
     ctx.reply.ok();
+    true
 }
 
 /// SWAPDB

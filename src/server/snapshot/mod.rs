@@ -220,6 +220,7 @@ impl Core {
             ToSnapshots::GoOn => self.resume_stream(),
             ToSnapshots::Loaded(report) => self.take_loaded(&report),
             ToSnapshots::Reloaded { asker, result } => self.reloaded(asker, result),
+            ToSnapshots::Emptied => self.save_emptiness(own),
             ToSnapshots::Adopt { number, done } => self.adopt_loaded(own, number, done),
         }
     }

@@ -134,6 +134,18 @@ impl Core {
         }
     }
 
+    /// FLUSHALL has run: what is being saved in the background is not wanted any more, and with save points a restart is not to
+    /// bring back what the file has.
+    pub(super) fn save_emptiness(&mut self, own: &mut Shard) {
+        let running = self.snapshots.running.as_ref();
+        let is_background = |purpose: &Purpose| matches!(purpose, Purpose::Background);
+        if let Some(id) = running.filter(|running| is_background(&running.purpose)).map(|running| running.id)
+        {
+            self.abandon_snapshot(own, id);
+        }
+        self.snapshots.is_scheduled |= !self.config.save.is_empty();
+    }
+
     /// On shard zero, by the clock: begins a snapshot that is scheduled or due.
     pub fn keep_save_points(&mut self, own: &mut Shard) {
         if self.is_saving() || self.server.persistence.is_loading() || self.shutdown.is_some() {
