@@ -108,6 +108,8 @@ pub struct Load {
 #[derive(Debug, Default)]
 struct Progress {
     ahead_bytes: usize,
+    /// The thread waits until no more than so many are.
+    waits_for: Option<usize>,
     keys: u64,
     expired_keys: u64,
     empty_keys: u64,
@@ -188,16 +190,18 @@ impl Load {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until no more than so many bytes are under way.
+    /// Waits when more than so many bytes are under way, and then until half of them are: so it sleeps seldom.
     fn wait(&self, bytes_max: usize, server: &Server) -> Result<(), LoadError> {
         let mut progress = self.progress();
         loop {
             if let Some(failure) = progress.failure.take() {
                 return Err(failure);
             }
-            if progress.ahead_bytes <= bytes_max {
+            if progress.ahead_bytes <= progress.waits_for.unwrap_or(bytes_max) {
+                progress.waits_for = None;
                 return Ok(());
             }
+            progress.waits_for = Some(bytes_max / 2);
             if server.stopping.load(Ordering::Acquire) {
                 return Err(LoadError::Stopping);
             }
@@ -272,8 +276,12 @@ impl Keys {
         if progress.failure.is_none() {
             progress.failure = done.failure;
         }
+        let is_awaited = progress.waits_for.is_some_and(|bytes| progress.ahead_bytes <= bytes);
+        let has_failed = progress.failure.is_some();
         drop(progress);
-        load.changed.notify_one();
+        if is_awaited || has_failed {
+            load.changed.notify_one();
+        }
     }
 }
 

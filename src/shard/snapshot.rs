@@ -21,10 +21,10 @@ use crate::store::cut::{Cutter, Pace, Sink};
 use crate::store::{Database, Entry};
 
 /// Bytes under way above which the walk waits.
-pub const AHEAD_BYTES_MAX: usize = 16 << 20;
+pub const AHEAD_BYTES_MAX: usize = 4 << 20;
 
 /// Bytes of a piece.
-const PIECE_BYTES: usize = 64 << 10;
+const PIECE_BYTES: usize = 32 << 10;
 
 /// A snapshot under way, as shards and writer see it.
 #[derive(Debug, Default)]

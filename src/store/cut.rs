@@ -17,10 +17,10 @@ use super::keyspace::Keyspace;
 use super::table::Table;
 
 /// Entries that a group has on average, at most. As hashes are denser at one end, and by chance, some have three times as many.
-const GROUP_ENTRIES: usize = 8;
+const GROUP_ENTRIES: usize = 4;
 
 /// Groups that one step of the walk passes.
-const STEP_GROUPS: usize = 16;
+const STEP_GROUPS: usize = 32;
 
 /// Entries of more bytes are passed alone.
 const LARGE_BYTES: usize = 64 * 1024;
