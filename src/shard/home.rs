@@ -524,7 +524,9 @@ impl Home {
                 notices: &mut own.notices,
                 propagation: Propagation::Verbatim,
                 changed: false,
-                may_block: transaction.may_block() && row.flags.contains(Flags::BLOCKING),
+                may_block: transaction.may_block()
+                    && row.flags.contains(Flags::BLOCKING)
+                    && !caller.from_master,
                 blocked: None,
                 slice: None,
             };

@@ -1,6 +1,8 @@
 //! CONFIG: what the configuration is, and changes of it. What the directives mean is where they are used; here is only
 //! what must happen at the moment of a change.
 
+use std::sync::atomic::Ordering;
+
 use super::{ADMIN_NO_SCRIPT, ALL_NODES_SUCCEED, ANYTIME, row};
 use crate::command::Command;
 use crate::command::args::{OwnedArgs, is_word};
@@ -86,7 +88,8 @@ pub fn change(
 ) -> Result<(), String> {
     let (pairs, []) = pairs.as_chunks::<2>() else { return Err(SYNTAX.into()) };
     let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|[name, value]| (*name, *value)).collect();
-    let context = SetContext { local: is_local, loading: server.persistence.is_loading() };
+    let is_loading = server.persistence.is_loading() || server.following.is_loading.load(Ordering::Relaxed);
+    let context = SetContext { local: is_local, loading: is_loading };
     let changed = server.config.change(|config| {
         let change = config.set(&pairs, context)?;
         if let Some((name, reason)) = LISTENING.iter().find(|(name, _)| change.changed.contains(name)) {

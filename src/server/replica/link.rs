@@ -300,6 +300,7 @@ impl<'a> Reader<'a> {
 
     fn begin_transfer(&mut self) {
         self.is_transfer = true;
+        self.told_at = Monotonic::now();
         self.transfer = Transfer { last_io: unix_millis(), ..Transfer::default() };
         self.thread.shards.server.following.set_transfer(self.transfer);
     }
