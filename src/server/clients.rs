@@ -54,6 +54,9 @@ fn line(connection: &Connection, fd: i32, now: UnixMillis) -> String {
     if session.queue.is_some() {
         flags.push('x');
     }
+    if connection.blocked.is_some() {
+        flags.push('b');
+    }
     if let Some(tracking) = &session.tracking {
         flags.push('t');
         flags.extend(tracking.is_broken.then_some('R'));
