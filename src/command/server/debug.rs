@@ -57,18 +57,21 @@ pub(super) const COMMAND: Command = Command::new("debug", -2, Group::Server, Run
             "O(1)",
         ),
         on_keys("debug|migrate-drop", -5, migrate_drop)
-            .flags(FLAGS.union(Flags::WRITE))
+            .flags(FLAGS.union(Flags::WRITE).union(Flags::SKIP_SLOWLOG))
             .keys(&[KeySpec::range(2, -1, 3, KeyFlags::RM.union(KeyFlags::DELETE))])
             .docs(
                 "7.2.0",
                 "Removes keys that are still what was migrated.",
                 "O(N) where N is the size of the values.",
             ),
-        on_keys("debug|migrate-dump", -3, migrate_dump).keys(KEYS).docs(
-            "7.2.0",
-            "Answers values that are to be migrated.",
-            "O(N) where N is the size of the values.",
-        ),
+        on_keys("debug|migrate-dump", -3, migrate_dump)
+            .flags(FLAGS.union(Flags::SKIP_SLOWLOG))
+            .keys(KEYS)
+            .docs(
+                "7.2.0",
+                "Answers values that are to be migrated.",
+                "O(N) where N is the size of the values.",
+            ),
         on_keys("debug|object", 3, debug_object).keys(KEY).docs(
             "1.0.0",
             "Tells how a value is kept.",
