@@ -78,8 +78,8 @@ const ROOM_PERIOD_MS: UnixMillis = 50;
 /// Connections by which a core may be ahead of the least loaded one before it hands new ones over.
 const AHEAD_MAX: u64 = 4;
 
-/// After how long a shard looks again whether the writer of a snapshot has taken what it has.
-const WRITER_PERIOD: Duration = Duration::from_millis(1);
+/// After how long a shard goes on with a snapshot when it rests, or waits for the writer.
+const WRITER_PERIOD: Duration = Duration::from_micros(300);
 
 /// How a loop goes on that found nothing more to do.
 enum Rest {

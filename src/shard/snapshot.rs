@@ -33,6 +33,8 @@ pub struct Progress {
     pub id: u64,
     /// Whether the stream of effects is to go on from its cut, so that they are collected from then on.
     pub replicates: bool,
+    /// Whether it is made as fast as can be, though others are served less meanwhile.
+    pub is_urgent: bool,
     /// Changes of the dataset before the cut.
     pub dirty: AtomicU64,
     /// Keys that are written.
@@ -46,8 +48,8 @@ pub struct Progress {
 
 impl Progress {
     /// Of snapshot `id`.
-    pub fn new(id: u64, replicates: bool) -> Self {
-        Self { id, replicates, ..Self::default() }
+    pub fn new(id: u64, replicates: bool, is_urgent: bool) -> Self {
+        Self { id, replicates, is_urgent, ..Self::default() }
     }
 
     /// Nothing may be made of it any more: what is left need not be passed.
@@ -170,8 +172,10 @@ impl Cutter for Taker {
             Pace::Ended
         } else if self.progress.ahead_bytes.load(Ordering::Acquire) > AHEAD_BYTES_MAX {
             Pace::Waits
-        } else {
+        } else if self.progress.is_urgent {
             Pace::On
+        } else {
+            Pace::Gently
         }
     }
 }

@@ -51,6 +51,8 @@ pub trait Sink: Send {
 pub enum Pace {
     /// At once.
     On,
+    /// When others have had as much time and more.
+    Gently,
     /// When what was passed has been taken.
     Waits,
     /// Not at all: nothing is left, or nobody wants it any more.
@@ -238,8 +240,9 @@ impl Keyspace {
 
     /// Passes some more entries of the cut.
     pub fn walk_cut(&mut self) -> Pace {
-        match self.cutter.as_ref().map(|cutter| cutter.pace()) {
-            Some(Pace::On) => {}
+        let pace = self.cutter.as_ref().map(|cutter| cutter.pace());
+        match pace {
+            Some(Pace::On | Pace::Gently) => {}
             Some(Pace::Waits) => return Pace::Waits,
             Some(Pace::Ended) | None => {
                 self.give_cut_up();
@@ -257,7 +260,7 @@ impl Keyspace {
             self.cutter = None;
             return Pace::Ended;
         }
-        Pace::On
+        pace.unwrap_or(Pace::Ended)
     }
 
     /// Ends a cut that is not wanted any more: its sinks are dropped.

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 pub(super) use self::load::{history_of, load_at_start};
 pub(super) use self::sink::{SnapshotSink, remove_temporary_file};
@@ -32,6 +33,9 @@ const FOR_FILES: u64 = 1 << 63;
 
 /// How long one turn of the loop walks through the keyspace, microseconds.
 const WALK_MICROS: u64 = 150;
+/// How long a walk that nobody waits for rests then. A shard that worked without a pause would be the one that the system makes wait,
+/// together with its clients.
+const REST: Duration = Duration::from_micros(300);
 
 /// What a snapshot is made for.
 #[derive(Debug)]
@@ -88,6 +92,8 @@ pub(super) struct Snapshots {
     adopting: VecDeque<Sender<()>>,
     /// Whether one for the file is to begin as soon as none is under way.
     is_scheduled: bool,
+    /// On every shard: until when the walk rests.
+    rests_until: Option<Monotonic>,
     /// When one for the file was begun last, Unix milliseconds.
     tried_at: i64,
 }
@@ -140,7 +146,7 @@ impl Core {
         }
         let Some(request) = self.snapshots.waiting.pop_front() else { return };
         let Request { id, purpose, replicates, sink } = request;
-        let progress = Arc::new(Progress::new(id, replicates));
+        let progress = Arc::new(Progress::new(id, replicates, !matches!(purpose, Purpose::Background)));
         let (takers, pieces) = open(Arc::clone(&progress), self.shards.len(), &self.config, self.now);
         if !purpose.is_save() {
             self.server.persistence.saving_since.store(self.now / 1000, Ordering::Relaxed);
@@ -242,12 +248,23 @@ impl Core {
     }
 
     /// Walks through the keyspace of this shard for a snapshot, for a bounded time; how it is to go on.
-    pub fn walk_cut(&self, own: &mut Shard) -> Pace {
+    pub fn walk_cut(&mut self, own: &mut Shard) -> Pace {
         let started = Monotonic::now();
+        if self.snapshots.rests_until.is_some_and(|until| started < until) {
+            return Pace::Waits;
+        }
         loop {
             let pace = own.keyspace.walk_cut();
-            if pace != Pace::On || Monotonic::now().micros_since(started) >= WALK_MICROS {
+            let now = Monotonic::now();
+            if !matches!(pace, Pace::On | Pace::Gently) {
                 return pace;
+            }
+            if now.micros_since(started) >= WALK_MICROS {
+                if pace == Pace::On {
+                    return pace;
+                }
+                self.snapshots.rests_until = Some(now.plus(REST));
+                return Pace::Waits;
             }
         }
     }
