@@ -156,7 +156,7 @@ impl Core {
             }
             Ask::Follow(master) => self.ask_to_follow(own, to, master),
             Ask::Migrate(request) => self.migrate(own, to, *request),
-            Ask::Snapshot(wish) => self.ask_for_snapshot(own, to, wish),
+            Ask::Snapshot(wish) => self.ask_for_snapshot(to, wish),
             Ask::Shutdown(flags) => {
                 let asker = self.await_reply(to).map(|ticket| (self.id, ticket));
                 self.shards.send(0, Message::Server(ServerMessage::Shutdown { flags, asker }));

@@ -23,17 +23,11 @@ const IN_PROGRESS: &str = "ERR Background save already in progress";
 
 impl Core {
     /// On a home shard: asks shard zero for what a client wants of snapshots. What follows on the connection waits.
-    pub fn ask_for_snapshot(&mut self, own: &mut Shard, to: ReplyTo, wish: SnapshotWish) {
+    pub fn ask_for_snapshot(&mut self, to: ReplyTo, wish: SnapshotWish) {
         let Some(ticket) = self.await_reply(to) else { return };
-        self.hand_to_snapshots(own, ToSnapshots::Ask { home: self.id, ticket, wish });
-    }
-
-    fn hand_to_snapshots(&mut self, own: &mut Shard, message: ToSnapshots) {
-        if self.id == 0 {
-            self.tell_snapshots(own, message);
-        } else {
-            self.shards.send(0, Message::Server(ServerMessage::Snapshots(message)));
-        }
+        // By a message even on shard zero: in the midst of a tick commands are let in that have not run yet.
+        let ask = ToSnapshots::Ask { home: self.id, ticket, wish };
+        self.shards.send(0, Message::Server(ServerMessage::Snapshots(ask)));
     }
 
     /// Replies to a client of any shard.
