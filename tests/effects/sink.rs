@@ -1,7 +1,9 @@
 //! Where a stream is applied: a server as an ordinary client would fill it, and real Redis as a replica whose
 //! master this test plays.
 
-use super::common::{Answer, Client, Random, Reply, Server, Start, encode, everything_about, wait_until};
+use super::common::{
+    Answer, Client, Kind, Random, Reply, Server, Start, encode, everything_about, wait_until,
+};
 use super::stream::{Command, show};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -63,13 +65,15 @@ pub fn difference(source: &Dataset, copy: &Dataset) -> Option<String> {
 pub struct ClientSink {
     pub server: Server,
     client: Client,
+    /// Whether the server has failed by a fault of its own, so that it says nothing any more.
+    pub is_lost: bool,
 }
 
 impl ClientSink {
     pub fn new(start: Start) -> Self {
         let server = start.spawn();
         let client = server.client();
-        Self { server, client }
+        Self { server, client, is_lost: false }
     }
 
     /// Applies a batch; each of its commands must succeed, since it did so where it came from.
@@ -83,10 +87,26 @@ impl ClientSink {
                 let failed = reply.is_error()
                     || matches!(&reply, Reply::Array(replies) if replies.iter().any(Reply::is_error))
                     || (command[0].eq_ignore_ascii_case(b"EXEC") && reply.is_nil());
-                assert!(!failed, "{:?} answers {} with {reply:?}", self.server.kind(), show(command));
+                if failed && self.server.kind() == Kind::Redis && has_stale_error(command, &reply) {
+                    println!("Redis has lost its way: {} is answered {reply:?}", show(command));
+                    self.is_lost = true;
+                }
+                assert!(
+                    !failed || self.is_lost,
+                    "{:?} answers {} with {reply:?}",
+                    self.server.kind(),
+                    show(command)
+                );
             }
         }
     }
+}
+
+/// Redis 7.0 takes any number for one that is out of range once it has met one that is, until another call fails otherwise:
+/// SORT does not reset `errno`.
+fn has_stale_error(command: &Command, reply: &Reply) -> bool {
+    let of_sort = command[0].eq_ignore_ascii_case(b"SORT") || command[0].eq_ignore_ascii_case(b"EXEC");
+    of_sort && format!("{reply:?}").contains("converted into double")
 }
 
 /// Real Redis as a replica: it does not expire keys by itself, as the stream assumes.
