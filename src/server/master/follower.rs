@@ -66,9 +66,10 @@ impl Follower {
         matches!(self.phase, Phase::Loading | Phase::Online)
     }
 
-    /// Whether it waits for the line that begins its snapshot; until then it must hear from time to time that the master lives.
+    /// Whether it waits for others' snapshot to end: it must hear from time to time that the master lives. Not once its own begins,
+    /// which another thread writes.
     pub fn awaits_snapshot(&self) -> bool {
-        matches!(self.phase, Phase::Waiting | Phase::Cutting(_))
+        self.phase == Phase::Waiting
     }
 
     /// Seconds since it last acknowledged anything.
