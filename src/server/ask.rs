@@ -216,6 +216,22 @@ impl Core {
         Some(Ticket::of_inside(to.id.to_u64(), index))
     }
 
+    /// Replies to a client of any shard.
+    pub fn reply_elsewhere(&mut self, (home, ticket): (ShardId, Ticket), write: impl FnOnce(&mut Reply<'_>)) {
+        let mut reply = Vec::new();
+        write(&mut Reply::new(&mut reply, Protocol::default()));
+        self.send_reply((home, ticket), reply);
+    }
+
+    /// Sends a client of any shard its reply.
+    pub fn send_reply(&mut self, (home, ticket): (ShardId, Ticket), reply: Vec<u8>) {
+        if home == self.id {
+            self.answer(ticket, &reply);
+        } else {
+            self.shards.send(home, Message::Server(ServerMessage::Reply { ticket, reply }));
+        }
+    }
+
     /// Asks every shard, this one included; the reply follows when all have answered.
     pub fn tell(&mut self, to: ReplyTo, question: Question, fold: Fold) {
         let Some(connection) = self.connection(to.id) else { return };

@@ -4,16 +4,12 @@
 //! Writes pause from the beginning on. A barrier over all shards says when none is under way any more; the stream's offset
 //! then is what the replica must have. The change of role is the one of REPLICAOF; PSYNC tells the replica to take over.
 
-use std::sync::atomic::Ordering;
-
 use super::barrier::FAILOVER_BARRIER;
 use super::executor::Core;
 use crate::base::clock::UnixMillis;
 use crate::base::slot::ShardId;
 use crate::command::home::FailoverRequest;
 use crate::config::Primary;
-use crate::resp::Reply;
-use crate::resp::reply::Protocol;
 use crate::shard::message::Ticket;
 use crate::shard::owner::Shard;
 use crate::shard::replicas::FromMaster;
@@ -35,19 +31,12 @@ pub(super) struct Failover {
 
 impl Core {
     /// FAILOVER of a client, which is told at once whether it begins.
-    pub fn begin_failover(
-        &mut self,
-        own: &mut Shard,
-        (home, ticket): (ShardId, Ticket),
-        request: FailoverRequest,
-    ) {
-        let mut bytes = Vec::new();
-        let mut reply = Reply::new(&mut bytes, Protocol::Resp2);
-        match self.try_failover(own, request) {
+    pub fn begin_failover(&mut self, own: &mut Shard, asker: (ShardId, Ticket), request: FailoverRequest) {
+        let begun = self.try_failover(own, request);
+        self.reply_elsewhere(asker, |reply| match begun {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(error),
-        }
-        self.order_home(home, FromMaster::Reply(ticket, bytes));
+        });
     }
 
     fn try_failover(&mut self, own: &mut Shard, request: FailoverRequest) -> Result<(), &'static str> {
@@ -86,8 +75,9 @@ impl Core {
                 notice!("FAILOVER requested to {}:{}.", target.host, target.port);
             }
         }
+        // What has yet to be let in waits; what comes to its shard behind it is refused.
+        self.server.pause.hold_writes();
         registers.set_failover(FailoverState::WaitingForSync);
-        self.server.pause.is_failing_over.store(true, Ordering::Release);
         let deadline = timeout_ms.map(|timeout_ms| self.now.saturating_add(timeout_ms));
         self.failover = Some(Failover { target, deadline, is_forced, offset: None });
         self.begin_whole(own, FAILOVER_BARRIER, 0, &[b"DBSIZE"]);
@@ -164,7 +154,7 @@ impl Core {
     fn end_failover(&mut self) {
         self.failover = None;
         self.server.replication.set_failover(FailoverState::None);
-        self.server.pause.is_failing_over.store(false, Ordering::Release);
+        self.server.pause.release_writes();
         self.end_pause();
     }
 

@@ -3,7 +3,7 @@
 
 use super::ask::ReplyTo;
 use super::executor::{Core, Executor};
-use super::master::{Order, SpoolWriter, Transfer, View};
+use super::master::{Master, Order, SpoolWriter, Transfer, View};
 use super::snapshot::{Purpose, Request};
 use crate::base::slot::ShardId;
 use crate::net::SocketId;
@@ -77,30 +77,37 @@ impl Core {
     /// On shard zero: what happened.
     pub fn take_report(&mut self, own: &mut Shard, message: ToMaster) {
         let shards = self.shards.len();
-        let (config, server) = (self.config.clone(), self.server.clone());
-        let view = View { now: self.now, config: &config, registers: &server.replication };
-        let master = &mut self.master;
         match message {
-            ToMaster::Sync(hello) if hello.hands_over => return self.take_over(own, *hello),
-            ToMaster::Sync(hello) if server.following.is_cut_off() => {
+            ToMaster::Sync(hello) if hello.hands_over => self.take_over(own, *hello),
+            ToMaster::Sync(hello) if self.server.following.is_cut_off() => {
                 // What it has may be anything.
-                master.refuse(hello.seat, b"-NOMASTERLINK Can't SYNC while not connected with my master\r\n");
+                let line = b"-NOMASTERLINK Can't SYNC while not connected with my master\r\n";
+                self.direct(own, |master, _| master.refuse(hello.seat, line));
             }
-            ToMaster::Sync(hello) => master.begin_sync(view, *hello),
-            ToMaster::Failover(asker, request) => return self.begin_failover(own, asker, request),
+            ToMaster::Sync(hello) => self.direct(own, |master, view| master.begin_sync(view, *hello)),
+            ToMaster::Failover(asker, request) => self.begin_failover(own, asker, request),
             ToMaster::Acknowledge(seat, offset) => {
-                master.acknowledge(view, seat, offset);
+                self.direct(own, |master, view| master.acknowledge(view, seat, offset));
                 self.keep_failover(own);
             }
-            ToMaster::Fed(seat) => master.fed(seat),
+            ToMaster::Fed(seat) => self.master.fed(seat),
             ToMaster::Gone(seat) => {
                 self.taking_over.retain(|hello| hello.seat != seat);
-                self.master.follower_gone(view, seat);
+                self.direct(own, |master, view| master.follower_gone(view, seat));
             }
-            ToMaster::Transferred(seat, result) => master.transferred(view, seat, result),
-            ToMaster::Wait(seat, replicas) => master.wait(seat, replicas, shards),
-            ToMaster::EndWait(seat, end) => master.end_wait(seat, end),
+            ToMaster::Transferred(seat, result) => {
+                self.direct(own, |master, view| master.transferred(view, seat, result));
+            }
+            ToMaster::Wait(seat, replicas) => self.master.wait(seat, replicas, shards),
+            ToMaster::EndWait(seat, end) => self.direct(own, |master, _| master.end_wait(seat, end)),
         }
+    }
+
+    /// On shard zero: tells the state machine what happened, and does what it orders.
+    fn direct(&mut self, own: &mut Shard, tell: impl FnOnce(&mut Master, View<'_>)) {
+        let (config, server) = (self.config.clone(), self.server.clone());
+        let view = View { now: self.now, config: &config, registers: &server.replication };
+        tell(&mut self.master, view);
         self.follow_orders(own);
     }
 
@@ -114,57 +121,46 @@ impl Core {
             return;
         }
         self.feed_listeners(&merged.bytes);
-        let (config, server) = (self.config.clone(), self.server.clone());
-        let view = View { now: self.now, config: &config, registers: &server.replication };
-        let (offset, counts) = (view.registers.offset(), self.master.has_backlog());
-        self.master.take_stream(view, &merged);
-        self.master.feed(view);
+        let (offset, counts) = (self.server.replication.offset(), self.master.has_backlog());
+        self.direct(own, |master, view| {
+            master.take_stream(view, &merged);
+            master.feed(view);
+        });
         for (at, reached) in merged.reached {
             if let Reached::Cut(id) = reached {
                 self.write_snapshot(id, offset + if counts { at as u64 } else { 0 });
             }
         }
-        self.follow_orders(own);
     }
 
     /// On shard zero of a replica: bytes of its master's stream, up to a point outside of any MULTI, for its own replicas.
     pub fn proxy_stream(&mut self, own: &mut Shard, bytes: &[u8]) {
-        let (config, server) = (self.config.clone(), self.server.clone());
-        let view = View { now: self.now, config: &config, registers: &server.replication };
-        self.master.append(view, bytes);
-        self.master.feed(view);
-        self.follow_orders(own);
+        self.direct(own, |master, view| {
+            master.append(view, bytes);
+            master.feed(view);
+        });
     }
 
     /// On shard zero of a replica: what it has begins at this position of another history (the registers have that already); its
     /// own replicas synchronize anew. Until now it may have had none.
     pub fn restart_stream(&mut self, own: &mut Shard, position: u64) {
-        let (config, server) = (self.config.clone(), self.server.clone());
-        let view = View { now: self.now, config: &config, registers: &server.replication };
-        self.master.restart(view, position);
-        self.follow_orders(own);
+        self.direct(own, |master, view| master.restart(view, position));
     }
 
     /// On shard zero of a replica: the stream goes on where it broke off, and is kept from now on if it was not.
-    pub fn resume_stream(&mut self) {
-        let (config, server) = (self.config.clone(), self.server.clone());
-        let view = View { now: self.now, config: &config, registers: &server.replication };
-        self.master.start_backlog(view);
+    pub fn resume_stream(&mut self, own: &mut Shard) {
+        self.direct(own, |master, view| master.start_backlog(view));
     }
 
     /// On shard zero: the history has another name, which replicas learn when they come again.
     pub fn disconnect_replicas(&mut self, own: &mut Shard) {
-        self.master.disconnect_all();
-        self.follow_orders(own);
+        self.direct(own, |master, _| master.disconnect_all());
     }
 
     /// On shard zero: what happens by the clock.
     pub fn keep_replication_time(&mut self, own: &mut Shard) {
-        let (config, server) = (self.config.clone(), self.server.clone());
-        let view = View { now: self.now, config: &config, registers: &server.replication };
-        let is_paused = server.pause.current(self.now).is_some() || self.shutdown.is_some();
-        self.master.keep_time(view, !is_paused);
-        self.follow_orders(own);
+        let is_paused = self.server.pause.current(self.now).is_some() || self.shutdown.is_some();
+        self.direct(own, |master, view| master.keep_time(view, !is_paused));
         self.keep_failover(own);
     }
 
@@ -180,7 +176,7 @@ impl Core {
                 Order::Disconnect((home, connection)) => {
                     self.order_home(home, FromMaster::Disconnect(connection))
                 }
-                Order::Reply(home, ticket, reply) => self.order_home(home, FromMaster::Reply(ticket, reply)),
+                Order::Reply(home, ticket, reply) => self.send_reply((home, ticket), reply),
                 Order::Snapshot(number, writer) => self.begin_replica_snapshot(own, number, writer),
                 Order::Abandon(number) => self.abandon_snapshot(own, number),
                 Order::Transfer(seat, transfer) => self.transfer(seat, transfer),
@@ -218,7 +214,6 @@ impl Core {
                 self.mark_dirty(id);
             }
             FromMaster::Disconnect(connection) => self.break_connection(SocketId::from_u64(connection)),
-            FromMaster::Reply(ticket, reply) => self.answer(ticket, &reply),
         }
     }
 
@@ -230,10 +225,7 @@ impl Core {
 
     /// On shard zero: a snapshot for replicas has ended.
     pub fn replica_snapshot_ended(&mut self, own: &mut Shard, number: u64, result: Result<(), String>) {
-        let (config, server) = (self.config.clone(), self.server.clone());
-        let view = View { now: self.now, config: &config, registers: &server.replication };
-        self.master.snapshot_written(view, number, result);
-        self.follow_orders(own);
+        self.direct(own, |master, view| master.snapshot_written(view, number, result));
     }
 
     fn transfer(&mut self, seat: Seat, transfer: Transfer) {

@@ -57,7 +57,7 @@ pub enum ToMaster {
     Gone(Seat),
     /// A thread has sent a replica its snapshot, or could not.
     Transferred(Seat, Result<(), String>),
-    /// A client waits for so many replicas. Every shard marks the stream for it; answered with [`FromMaster::Reply`].
+    /// A client waits for so many replicas. Every shard marks the stream for it; answered with [`ServerMessage::Reply`](super::message::ServerMessage::Reply).
     Wait((ShardId, Ticket), usize),
     /// A client wants a replica to take over. Answered likewise.
     Failover((ShardId, Ticket), FailoverRequest),
@@ -75,6 +75,4 @@ pub enum FromMaster {
     Say(u64, &'static [u8]),
     /// A connection is to end.
     Disconnect(u64),
-    /// The reply of a command.
-    Reply(Ticket, Vec<u8>),
 }

@@ -80,9 +80,8 @@ RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Re
 pub struct Pause {
     until: AtomicI64,
     writes_only: AtomicBool,
-    /// Whether writes pause because another server is about to take over, however long that takes.
-    pub is_failing_over: AtomicBool,
-    /// For how many reasons writes pause: the dataset is about to be saved for the last time, or loaded again.
+    /// For how many reasons writes pause: another server is about to take over, the dataset is about to be saved for the last
+    /// time, or loaded again.
     holds: AtomicUsize,
 }
 
@@ -109,7 +108,7 @@ impl Pause {
     /// Whether writes pause whatever clients say.
     #[inline]
     fn is_holding(&self) -> bool {
-        self.is_failing_over.load(Ordering::Acquire) || self.holds.load(Ordering::Acquire) > 0
+        self.holds.load(Ordering::Acquire) > 0
     }
 
     /// Ends the pause.

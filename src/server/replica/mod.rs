@@ -436,7 +436,7 @@ impl Core {
             registers.set_history(History { id: id.clone(), second: Some((history.id, position.offset)) });
             self.disconnect_replicas(own);
         }
-        self.resume_stream();
+        self.resume_stream(own);
         notice!("MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.");
         Some(position)
     }

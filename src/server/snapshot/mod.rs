@@ -223,7 +223,7 @@ impl Core {
                 self.begin_snapshot(own);
                 self.go_on_with_shutdown();
             }
-            ToSnapshots::GoOn => self.resume_stream(),
+            ToSnapshots::GoOn => self.resume_stream(own),
             ToSnapshots::Loaded(report) => self.take_loaded(&report),
             ToSnapshots::Reloaded { asker, result } => self.reloaded(asker, result),
             ToSnapshots::Emptied => self.save_emptiness(own),

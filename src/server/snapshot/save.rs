@@ -7,8 +7,6 @@ use super::write::GIVEN_UP;
 use super::{FOR_FILES, Purpose, Request};
 use crate::base::slot::ShardId;
 use crate::command::home::SnapshotWish;
-use crate::resp::Reply;
-use crate::resp::reply::Protocol;
 use crate::server::ask::ReplyTo;
 use crate::server::executor::Core;
 use crate::shard::message::{Message, ServerMessage, Ticket};
@@ -28,17 +26,6 @@ impl Core {
         // By a message even on shard zero: in the midst of a tick commands are let in that have not run yet.
         let ask = ToSnapshots::Ask { home: self.id, ticket, wish };
         self.shards.send(0, Message::Server(ServerMessage::Snapshots(ask)));
-    }
-
-    /// Replies to a client of any shard.
-    pub fn reply_elsewhere(&mut self, (home, ticket): (ShardId, Ticket), write: impl FnOnce(&mut Reply<'_>)) {
-        let mut reply = Vec::new();
-        write(&mut Reply::new(&mut reply, Protocol::default()));
-        if home == self.id {
-            self.answer(ticket, &reply);
-        } else {
-            self.shards.send(home, Message::Server(ServerMessage::Reply { ticket, reply }));
-        }
     }
 
     pub(super) fn wish_snapshot(&mut self, own: &mut Shard, asker: (ShardId, Ticket), wish: SnapshotWish) {

@@ -9,6 +9,7 @@ use crate::resp::error::READ_ONLY;
 use crate::shard::Env;
 use crate::shard::message::Ticket;
 use crate::state::Server;
+use crate::state::replication::FailoverState;
 
 impl Shard {
     /// Whether a command is a write that only the master may send, or the server itself.
@@ -37,7 +38,7 @@ impl Shard {
             return None;
         }
         // It passed the pause before that began, and came here behind it.
-        let is_late = env.server.pause.is_failing_over.load(Ordering::Relaxed);
+        let is_late = env.server.replication.failover() != FailoverState::None;
         env.server.write_refusal(env.config).or_else(|| is_late.then_some(READ_ONLY))
     }
 
