@@ -6,16 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ahash::RandomState;
+use rand::Rng;
 use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
 
 use super::model::{Keys, State, Stored, replay};
 use super::search::is_linearizable;
 use super::workload::Workload;
 use super::world::{World, describe, shards};
-use super::{HISTORIES, Reporter, number};
-use crate::base::clock::unix_millis;
-use crate::command::table::names;
+use super::{HISTORIES, each_history};
 use crate::config::Config;
 use crate::shard::stream::Reached;
 use crate::state::Server;
@@ -78,19 +76,10 @@ impl Sink for Collecting {
 
 #[test]
 fn a_cut_is_one_moment_of_the_history() {
-    let first = number("SKERRY_SEED").unwrap_or(unix_millis() as u64);
-    let histories = number("SKERRY_HISTORIES").unwrap_or(HISTORIES / 8);
-    eprintln!("SKERRY_SEED={first} SKERRY_HISTORIES={histories}");
-    let config = Config::default().with("slowlog-log-slower-than", "-1").expect("a directive");
-    let servers: Vec<Arc<Server>> =
-        (1..=4).map(|count| Arc::new(Server::new(config.clone(), count, "0".repeat(40), names()))).collect();
-    for seed in first..first.saturating_add(histories) {
-        let _reporter = Reporter(seed);
-        let mut rng = SmallRng::seed_from_u64(seed);
-        let server = &servers[rng.random_range(0..servers.len())];
-        let workload = Workload::draw_cut(&mut rng);
-        live(seed, &config, server, workload, &mut rng);
-    }
+    each_history(HISTORIES / 8, 1..=4, |seed, config, server, rng| {
+        let workload = Workload::draw_cut(rng);
+        live(seed, config, server, workload, rng);
+    });
 }
 
 fn live(seed: u64, config: &Config, server: &Arc<Server>, workload: Workload, rng: &mut SmallRng) {

@@ -48,25 +48,38 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-#[test]
-fn every_interleaving_is_a_serial_history() {
+/// Has `live` live through histories, each with its seed, a server of so many shards and chance of its own; `SKERRY_SEED` says with
+/// which seed they begin, `SKERRY_HISTORIES` how many there are instead of `count`.
+fn each_history(
+    count: u64,
+    shards: std::ops::RangeInclusive<usize>,
+    live: impl Fn(u64, &Config, &Arc<Server>, &mut SmallRng),
+) {
     let first = number("SKERRY_SEED").unwrap_or(unix_millis() as u64);
-    let histories = number("SKERRY_HISTORIES").unwrap_or(HISTORIES);
+    let histories = number("SKERRY_HISTORIES").unwrap_or(count);
     eprintln!("SKERRY_SEED={first} SKERRY_HISTORIES={histories}");
     let config = Config::default().with("slowlog-log-slower-than", "-1").expect("a directive");
-    let tight = config
-        .with("maxmemory", "1024gb")
-        .and_then(|config| config.with("maxmemory-policy", "allkeys-random"));
-    let tight = tight.expect("directives");
-    let servers: Vec<Arc<Server>> =
-        (2..=4).map(|count| Arc::new(Server::new(config.clone(), count, "0".repeat(40), names()))).collect();
+    let server = |count| Arc::new(Server::new(config.clone(), count, "0".repeat(40), names()));
+    let servers: Vec<Arc<Server>> = shards.map(server).collect();
     for seed in first..first.saturating_add(histories) {
         let _reporter = Reporter(seed);
         let mut rng = SmallRng::seed_from_u64(seed);
         let server = &servers[rng.random_range(0..servers.len())];
-        let workload = Workload::draw(&mut rng);
-        live(seed, if workload.evicts { &tight } else { &config }, server, workload, &mut rng);
+        live(seed, &config, server, &mut rng);
     }
+}
+
+#[test]
+fn every_interleaving_is_a_serial_history() {
+    let tight = Config::default()
+        .with("slowlog-log-slower-than", "-1")
+        .and_then(|config| config.with("maxmemory", "1024gb"))
+        .and_then(|config| config.with("maxmemory-policy", "allkeys-random"));
+    let tight = tight.expect("directives");
+    each_history(HISTORIES, 2..=4, |seed, config, server, rng| {
+        let workload = Workload::draw(rng);
+        live(seed, if workload.evicts { &tight } else { config }, server, workload, rng);
+    });
 }
 
 /// Of histories about queues it is checked that nothing is lost or given out twice, whoever vanishes meanwhile, and that
@@ -74,25 +87,16 @@ fn every_interleaving_is_a_serial_history() {
 /// some ten thousand histories shows one who is, while another of its keys is locked.
 #[test]
 fn those_who_wait_are_served() {
-    let first = number("SKERRY_SEED").unwrap_or(unix_millis() as u64);
-    let histories = number("SKERRY_HISTORIES").unwrap_or(HISTORIES);
-    eprintln!("SKERRY_SEED={first} SKERRY_HISTORIES={histories}");
-    let config = Config::default().with("slowlog-log-slower-than", "-1").expect("a directive");
-    let servers: Vec<Arc<Server>> =
-        (1..=4).map(|count| Arc::new(Server::new(config.clone(), count, "0".repeat(40), names()))).collect();
-    for seed in first..first.saturating_add(histories) {
-        let _reporter = Reporter(seed);
-        let mut rng = SmallRng::seed_from_u64(seed);
-        let server = &servers[rng.random_range(0..servers.len())];
-        let workload = Workload::draw_queues(&mut rng);
+    each_history(HISTORIES, 1..=4, |seed, config, server, rng| {
+        let workload = Workload::draw_queues(rng);
         let hashers = RandomState::with_seeds(1, 2, 3, 4);
         let shards = shards(server, &hashers, true, seed);
         let keys = Keys::new(&server.slots, rng.random_range(1..=5), 1);
-        let mut world = World::new(&keys, &shards, &config, &hashers, workload, seed);
+        let mut world = World::new(&keys, &shards, config, &hashers, workload, seed);
         if let Err(reason) = world.run().and_then(|()| world.judge_queues()) {
             panic!("{}{reason}", describe(&world.history, &keys));
         }
-    }
+    });
 }
 
 /// Lives one history through and judges it.
