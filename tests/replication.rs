@@ -452,27 +452,34 @@ fn replicas_that_vanish_harm_nobody() {
     stays_whole(&mut master);
 }
 
+/// Writes until the server is a replica; returns the keys that were acknowledged, each with its own name as the value.
+fn write_until_refused(port: u16, writer: usize) -> Vec<String> {
+    let mut client = Client::connect(port);
+    let mut written = Vec::new();
+    for number in 0.. {
+        let keys = ["a", "b", "c"].map(|part| format!("{part}:{writer}:{number}"));
+        let pairs = keys.iter().flat_map(|key| [key.as_str(), key.as_str()]);
+        let words: Vec<&str> = std::iter::once("MSET").chain(pairs).collect();
+        match client.command(&words) {
+            reply if reply == Reply::ok() => written.extend(keys),
+            refused => {
+                assert!(refused.text().contains("READONLY"), "{refused:?}");
+                break;
+            }
+        }
+    }
+    written
+}
+
 /// FAILOVER under load: the replica takes over, the master follows it without a full resync, and nothing acknowledged is lost.
 fn hands_over(master: Start, first: Start, second: Start, commands: &[&str]) {
     let master = master.spawn();
     let first = follow(&master, first);
     let second = follow(&master, second);
     let port = master.port();
-    let writer = std::thread::spawn(move || {
-        let mut client = Client::connect(port);
-        let mut written = Vec::new();
-        for number in 0.. {
-            let key = format!("key:{number}");
-            match client.command(&["SET", &key, &key]) {
-                reply if reply == Reply::ok() => written.push(key),
-                refused => {
-                    assert!(refused.text().contains("READONLY"), "{refused:?}");
-                    return written;
-                }
-            }
-        }
-        unreachable!("the loop has no other end")
-    });
+    // Over several shards, so that writes are under way everywhere when the pause begins.
+    let writers: Vec<_> =
+        (0..4).map(|writer| std::thread::spawn(move || write_until_refused(port, writer))).collect();
     std::thread::sleep(Duration::from_millis(300));
     let mut client = master.client();
     for command in commands {
@@ -484,7 +491,8 @@ fn hands_over(master: Start, first: Start, second: Start, commands: &[&str]) {
             && field(&mut client, "replication", "master_link_status") == "up"
     });
     assert_eq!(field(&mut client, "replication", "master_failover_state"), "no-failover");
-    let written = writer.join().expect("the writer ends");
+    let written: Vec<String> =
+        writers.into_iter().flat_map(|writer| writer.join().expect("a writer ends")).collect();
     assert!(written.len() > 100, "{}", written.len());
     let new_port: u16 = field(&mut client, "replication", "master_port").parse().expect("a port");
     let (new, other) = if new_port == first.port() { (first, second) } else { (second, first) };

@@ -171,7 +171,9 @@ impl Core {
             Ask::Sync(request) => self.asking_for_stream.push((id, request)),
             Ask::Failover(request) => {
                 let Some(ticket) = self.await_reply(to) else { return };
-                self.report(own, ToMaster::Failover((self.id, ticket), request));
+                // Not in the midst of a tick, whose writes have yet to run.
+                let message = ToMaster::Failover((self.id, ticket), request);
+                self.shards.send(0, Message::Server(ServerMessage::ToMaster(message)));
             }
             Ask::Acknowledge { offset } => self.take_acknowledgement(own, id, offset),
             Ask::Wait { replicas, timeout_ms } => self.wait_for_replicas(own, to, replicas, timeout_ms),

@@ -20,14 +20,27 @@ pub(super) const ADOPT_BARRIER: u64 = 11;
 pub(super) const SHUTDOWN_BARRIER: u64 = 12;
 /// The barrier before DEBUG RELOAD, behind which no write is under way.
 pub(super) const RELOAD_BARRIER: u64 = 13;
-
 /// The barrier of a failover, behind which no write is under way.
 pub(super) const FAILOVER_BARRIER: u64 = 14;
 
+/// Marks the first of two barriers: the one of the number without this mark follows it.
+const FIRST: u64 = 1 << 32;
+
 impl Core {
+    /// On shard zero, between ticks: writes are held back from now on, and the barrier of this number stands behind all that were let
+    /// in before.
+    ///
+    /// It takes two. What a home shard let in during the tick that it was in comes to the others at the end of that, perhaps behind the
+    /// first barrier; but that has not ended before every home shard has begun another tick.
+    pub fn hold_writes(&mut self, own: &mut Shard, number: u64) {
+        self.server.pause.hold_writes();
+        self.begin_whole(own, number | FIRST, 0, &[b"DBSIZE"]);
+    }
+
     /// A barrier has ended.
     pub fn barrier_passed(&mut self, own: &mut Shard, number: u64) {
         match number {
+            first if first & FIRST != 0 => self.begin_whole(own, first & !FIRST, 0, &[b"DBSIZE"]),
             EFFECTS_BARRIER => self.effects_barrier_passed(),
             ROLE_BARRIER | SHUTDOWN_BARRIER | FAILOVER_BARRIER => self.settle(own, number),
             MASTER_SNAPSHOT_BARRIER => self.master_snapshot_adopted(own),

@@ -75,12 +75,10 @@ impl Core {
                 notice!("FAILOVER requested to {}:{}.", target.host, target.port);
             }
         }
-        // What has yet to be let in waits; what comes to its shard behind it is refused.
-        self.server.pause.hold_writes();
-        registers.set_failover(FailoverState::WaitingForSync);
         let deadline = timeout_ms.map(|timeout_ms| self.now.saturating_add(timeout_ms));
         self.failover = Some(Failover { target, deadline, is_forced, offset: None });
-        self.begin_whole(own, FAILOVER_BARRIER, 0, &[b"DBSIZE"]);
+        self.hold_writes(own, FAILOVER_BARRIER);
+        self.server.replication.set_failover(FailoverState::WaitingForSync);
         Ok(())
     }
 

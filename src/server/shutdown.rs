@@ -63,8 +63,7 @@ impl Core {
             snapshot: None,
         });
         self.server.shutting_down.store(true, Ordering::Release);
-        self.server.pause.hold_writes();
-        self.begin_whole(own, SHUTDOWN_BARRIER, 0, &[b"DBSIZE"]);
+        self.hold_writes(own, SHUTDOWN_BARRIER);
     }
 
     /// No write is under way any more, and the stream has them all.

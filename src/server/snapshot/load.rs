@@ -109,9 +109,8 @@ fn load_name(shards: &Shards, name: &Path, options: Options) -> Result<Report, S
 impl Core {
     /// DEBUG RELOAD: nothing may be written between the snapshot and its return.
     pub(super) fn hold_for_reload(&mut self, own: &mut Shard, asker: (ShardId, Ticket), reload: Reload) {
-        self.server.pause.hold_writes();
         self.snapshots.reloading.push_back((asker, reload));
-        self.begin_whole(own, RELOAD_BARRIER, 0, &[b"DBSIZE"]);
+        self.hold_writes(own, RELOAD_BARRIER);
     }
 
     /// No write is under way any more.

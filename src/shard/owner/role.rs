@@ -37,7 +37,7 @@ impl Shard {
         if ticket.connection == Ticket::OF_SERVER || !row.is_write() {
             return None;
         }
-        // It passed the pause before that began, and came here behind it.
+        // It passed the pause before that began, and waited here for others' turns.
         let is_late = env.server.replication.failover() != FailoverState::None;
         env.server.write_refusal(env.config).or_else(|| is_late.then_some(READ_ONLY))
     }
