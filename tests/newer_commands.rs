@@ -163,7 +163,7 @@ fn fields_with_times() {
         ("HSCAN h 0 NOVALUES", "[\"0\", [\"a\", \"b\"]]"),
         ("HEXPIRE h 100 FIELDS 3 a b c", "[:1, :1, :-2]"),
         ("HTTL h FIELDS 1 a", "[:100]"),
-        ("HEXPIRE h 100 GT FIELDS 1 a", "[:0]"),
+        ("HEXPIRE h 99 GT FIELDS 1 a", "[:0]"),
         ("HPEXPIRE h 200000 GT FIELDS 1 a", "[:1]"),
         ("HPEXPIRE h 0 FIELDS 2 a b", "[:2, :2]"),
         ("HPTTL h FIELDS 1 a", "[:-2]"),
